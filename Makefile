@@ -1,0 +1,41 @@
+# make train   everything from a bare machine (Python 3.11) to test WER and BLEU on mini-CoVoST
+# make test    everything from a bare machine to the test suite's result
+# make install the set-up that both need
+# make lint    ruff's format and lint
+# make clean   removes what the others made
+
+PYTHON ?= $(shell command -v python3.11 || echo python3)
+VENV := .venv
+PIP_OPTIONS := --quiet --no-cache-dir --disable-pip-version-check
+INSTALLED := $(VENV)/.installed
+# Caches stay inside the checkout.
+export XDG_CACHE_HOME := $(CURDIR)/.cache
+export MPLCONFIGDIR := $(CURDIR)/.cache/matplotlib
+
+CORPUS := data/mini_covost/mini_covost.json
+
+.PHONY: install train test lint clean
+
+install: $(INSTALLED)
+
+$(INSTALLED): requirements.txt requirements-dev.txt pyproject.toml
+	$(PYTHON) -m venv $(VENV)
+	$(VENV)/bin/pip install $(PIP_OPTIONS) --requirement requirements.txt --requirement requirements-dev.txt
+	$(VENV)/bin/pip install $(PIP_OPTIONS) --no-deps --editable .
+	touch $@
+
+$(CORPUS): | $(INSTALLED)
+	$(VENV)/bin/python recipes/CoVoST/make_mini_covost.py data/mini_covost
+
+train: $(INSTALLED) $(CORPUS)
+	$(VENV)/bin/python recipes/CoVoST/train.py hparams/mini.yaml
+
+test: $(INSTALLED) lint
+	$(VENV)/bin/python -m pytest
+
+lint: $(INSTALLED)
+	$(VENV)/bin/ruff check .
+	$(VENV)/bin/ruff format --check .
+
+clean:
+	rm -rf $(VENV) .cache data results

@@ -1,0 +1,38 @@
+#!/usr/bin/env python3
+"""Tests the best checkpoint of a run: WER per language, BLEU per pair, results.json.
+
+    python recipes/CoVoST/evaluate.py hparams/uas.yaml --data_folder=D --output_folder=O
+
+takes the YAML file and the overrides that the run was trained with; only decoding may differ, say
+--test_search="{beam_size: 10}".
+"""
+
+import sys
+
+import speechbrain as sb
+from experiment import load_data, load_tokenizers, read_hparams
+from run_folder import check_run_folder, check_trained
+
+from vmsp_brain.brain import VMSPBrain
+
+if __name__ == "__main__":
+    hparams_file, run_opts, overrides = sb.parse_arguments(sys.argv[1:])
+    check_run_folder(hparams_file, overrides)
+    hparams = read_hparams(hparams_file, overrides)
+    check_trained(hparams)
+
+    tokenizers = load_tokenizers(hparams)
+    data = load_data(hparams, tokenizers)
+    brain = VMSPBrain(
+        modules=hparams["modules"],
+        hierarchy=hparams["hierarchy"],
+        tokenizers=tokenizers,
+        hparams=hparams,
+        run_opts=run_opts,
+        checkpointer=hparams["checkpointer"],
+    )
+    brain.evaluate(
+        data["test"].dataset,
+        **brain.primary_metric(),
+        test_loader_kwargs=data["test"].loader_kwargs,
+    )

@@ -1,0 +1,95 @@
+"""The output folder of a run: whose it is, and whether there is something in it to test."""
+
+from io import StringIO
+from pathlib import Path
+from typing import Any
+
+import ruamel.yaml
+from hyperpyyaml import resolve_references
+
+MAY_CHANGE = {
+    "number_of_epochs",
+    "epoch_counter",
+    "num_workers",
+    "valid_batch_size",
+    "ckpt_interval_minutes",
+    "cache_audio",
+    "valid_search",
+    "test_search",
+    "data_folder",
+}
+"""Keys that may differ when a run goes on: they do not change what was trained so far."""
+
+
+def check_run_folder(hparams_file: str, overrides: str) -> None:
+    """Refuse to go on with a run that was started with another configuration.
+
+    Compares with the ``hyperparams.yaml`` that the run saved, key by key.
+
+    Arguments
+    ---------
+    hparams_file : str
+        The experiment's YAML file.
+    overrides : str
+        The overrides of the command line, as YAML.
+
+    Raises
+    ------
+    ValueError
+        If another configuration was used; the message names the keys and both values.
+    """
+    with Path(hparams_file).open(encoding="utf-8") as file:
+        now = _flatten(resolve_references(file, overrides))
+    output_folder = Path(str(now["output_folder"]))
+    saved_file = output_folder / "hyperparams.yaml"
+    if not saved_file.exists():
+        return
+    before = _flatten(StringIO(saved_file.read_text(encoding="utf-8")))
+    changed = [
+        f"  {key}: was {before.get(key, 'absent')}, is now {now.get(key, 'absent')}"
+        for key in sorted(before.keys() | now.keys())
+        if before.get(key) != now.get(key) and key.partition("[")[0] not in MAY_CHANGE
+    ]
+    if changed:
+        raise ValueError(
+            f"{output_folder} holds a run with another configuration:\n"
+            + "\n".join(changed)
+            + "\nGive the same values to go on with it, or another --output_folder to start anew."
+        )
+
+
+def check_trained(hparams: dict[str, Any]) -> None:
+    """Refuse to test a run that has no checkpoint.
+
+    Raises
+    ------
+    FileNotFoundError
+        If the checkpoint folder has none.
+    """
+    if hparams["checkpointer"].find_checkpoint() is None:
+        raise FileNotFoundError(
+            f"{hparams['save_folder']} holds no checkpoint to test. Train first (train.py with the "
+            "same arguments), or give the --output_folder of a trained run."
+        )
+
+
+def _flatten(stream: StringIO) -> dict[str, str]:
+    """Leaves of a resolved HyperPyYAML document by their path, such as ``conformer[d_model]``."""
+    leaves: dict[str, str] = {}
+
+    def walk(path: str, node: Any) -> None:
+        tag = getattr(getattr(node, "tag", None), "value", None) or ""
+        if isinstance(node, dict):
+            children = node.items()
+        elif isinstance(node, list):
+            children = enumerate(node)
+        else:
+            leaves[path] = f"{tag} {getattr(node, 'value', node)}".strip()
+            return
+        if tag:
+            leaves[f"{path}[]"] = tag
+        for key, child in children:
+            walk(f"{path}[{key}]" if path else str(key), child)
+
+    walk("", ruamel.yaml.YAML().load(stream))
+    return leaves

@@ -1,0 +1,49 @@
+#!/usr/bin/env python3
+"""Trains one speech encoder for multilingual recognition, translation and self-supervision on
+CoVoST 2 with VM-MSP, then tests the best checkpoint.
+
+    python recipes/CoVoST/train.py hparams/uas.yaml --data_folder=/data/covost
+
+The YAML file declares everything; any of its keys can be overridden on the command line. A run that
+was stopped goes on where it was when the same command is given again.
+"""
+
+import sys
+
+import speechbrain as sb
+from experiment import load_data, load_tokenizers, prepare, read_hparams
+from run_folder import check_run_folder
+from speechbrain.utils.distributed import ddp_init_group, run_on_main
+
+from vmsp_brain.brain import VMSPBrain
+
+if __name__ == "__main__":
+    hparams_file, run_opts, overrides = sb.parse_arguments(sys.argv[1:])
+    ddp_init_group(run_opts)
+    run_on_main(check_run_folder, args=[hparams_file, overrides])
+    hparams = read_hparams(hparams_file, overrides)
+    sb.create_experiment_directory(hparams["output_folder"], hparams_file, overrides)
+    run_on_main(prepare, args=[hparams])
+
+    tokenizers = load_tokenizers(hparams)
+    data = load_data(hparams, tokenizers)
+    brain = VMSPBrain(
+        modules=hparams["modules"],
+        hierarchy=hparams["hierarchy"],
+        tokenizers=tokenizers,
+        hparams=hparams,
+        run_opts=run_opts,
+        checkpointer=hparams["checkpointer"],
+    )
+    brain.fit(
+        hparams["epoch_counter"],
+        data["train"].dataset,
+        data["dev"].dataset,
+        train_loader_kwargs=data["train"].loader_kwargs,
+        valid_loader_kwargs=data["dev"].loader_kwargs,
+    )
+    brain.evaluate(
+        data["test"].dataset,
+        **brain.primary_metric(),
+        test_loader_kwargs=data["test"].loader_kwargs,
+    )

@@ -1,0 +1,211 @@
+"""Batches for the multilevel step: two independent draws of every language and of the SSL audio.
+
+A batch of training is ``draws x sources``: for each of two draws, and for each source (a language,
+or ``ssl``), a SpeechBrain ``PaddedBatch``. It travels through the ordinary DataLoader: the sampler
+yields keys (draw, source, index), the dataset looks each key up, the collate function sorts the
+items back into draws and sources.
+"""
+
+import math
+from collections.abc import Iterator, Mapping, Sequence
+
+import numpy as np
+from speechbrain.dataio.batch import PaddedBatch
+from torch.utils.data import Dataset, Sampler
+
+from vmsp_brain.gradients import DRAWS
+
+Key = tuple[int, str, int]
+"""Draw, source, index in the source's dataset."""
+
+
+class MultilingualDataset(Dataset):
+    """Several sources' datasets as one, looked up by `Key`.
+
+    Arguments
+    ---------
+    sources : dict
+        A dataset per source (a language, or ``ssl``); items are dicts for ``PaddedBatch``.
+    """
+
+    def __init__(self, sources: Mapping[str, Dataset]) -> None:
+        self.sources = dict(sources)
+
+    def __len__(self) -> int:
+        return sum(len(dataset) for dataset in self.sources.values())
+
+    def __getitem__(self, key: Key) -> tuple[int, str, dict]:
+        draw, source, index = key
+        return draw, source, self.sources[source][index]
+
+
+class MultilingualBatch:
+    """The batches of one step, by draw and source.
+
+    Arguments
+    ---------
+    items : list of tuple
+        (draw, source, item), as `MultilingualDataset` gives them; this class is the collate
+        function of the DataLoader.
+
+    Example
+    -------
+    >>> import torch
+    >>> batch = MultilingualBatch(
+    ...     [(0, "fr", {"x": torch.ones(3)}), (1, "fr", {"x": torch.ones(2)}),
+    ...      (0, "fr", {"x": torch.ones(1)})]
+    ... )
+    >>> batch.draws[0]["fr"].x.data
+    tensor([[1., 1., 1.],
+            [1., 0., 0.]])
+    """
+
+    def __init__(self, items: Sequence[tuple[int, str, dict]]) -> None:
+        grouped: list[dict[str, list[dict]]] = [{} for _ in range(1 + max(i[0] for i in items))]
+        for draw, source, item in items:
+            grouped[draw].setdefault(source, []).append(item)
+        self.draws = [
+            {source: PaddedBatch(examples) for source, examples in draw.items()} for draw in grouped
+        ]
+
+    def to(self, *args, **kwargs) -> "MultilingualBatch":
+        """Move all parts, in place; the arguments are those of ``torch.Tensor.to``."""
+        for part in self._parts():
+            part.to(*args, **kwargs)
+        return self
+
+    def pin_memory(self) -> "MultilingualBatch":
+        """Pin all parts, in place."""
+        for part in self._parts():
+            part.pin_memory()
+        return self
+
+    def _parts(self) -> Iterator[PaddedBatch]:
+        return (part for draw in self.draws for part in draw.values())
+
+
+class MultilingualSampler(Sampler):
+    """Keys of training batches: for every source, two disjoint random draws.
+
+    A source is read in passes, each a new random order of its dataset, cut into steps; a step
+    takes the next ``2 x batch_size`` utterances (per process) and deals them to the two draws of
+    every process. So the draws of a step never share an utterance, no utterance is seen twice in a
+    pass, and a small source simply starts its passes more often. What is left at the end of a pass
+    and is too little to give every draw of every process one utterance waits for the next pass.
+
+    The order is a function of (seed, epoch, source) alone: resuming needs only the epoch and the
+    number of batches already taken, and no audio is read to get there.
+
+    Arguments
+    ---------
+    sizes : dict
+        Number of utterances of each source.
+    batch_sizes : dict
+        Utterances per draw and process of each source.
+    steps : int
+        Steps in an epoch, see `steps_of_one_pass`.
+    seed : int
+        Of the order.
+    rank, world_size : int
+        This process and their number; the processes' shares are disjoint.
+
+    Raises
+    ------
+    ValueError
+        If a source is too small for two draws.
+
+    Example
+    -------
+    >>> sampler = MultilingualSampler({"fr": 5}, {"fr": 1}, steps=2, seed=0)
+    >>> [len(batch) for batch in sampler]
+    [2, 2]
+    """
+
+    def __init__(
+        self,
+        sizes: Mapping[str, int],
+        batch_sizes: Mapping[str, int],
+        steps: int,
+        seed: int,
+        rank: int = 0,
+        world_size: int = 1,
+    ) -> None:
+        self.sizes = dict(sizes)
+        self.batch_sizes = dict(batch_sizes)
+        self.steps = steps
+        self.seed = seed
+        self.rank = rank
+        self.world_size = world_size
+        self.epoch = 1
+        for source, size in self.sizes.items():
+            if size < DRAWS * world_size:
+                raise ValueError(
+                    f"{source}: {size} training utterances are too few; two independent draws on "
+                    f"{world_size} process(es) need at least {DRAWS * world_size}."
+                )
+
+    def set_epoch(self, epoch: int) -> None:
+        """Choose the epoch (1, 2, ...) whose batches come next."""
+        self.epoch = epoch
+
+    def __len__(self) -> int:
+        return self.steps
+
+    def __iter__(self) -> Iterator[list[Key]]:
+        streams = [self._stream(number, source) for number, source in enumerate(self.sizes)]
+        for _ in range(self.steps):
+            yield [key for stream in streams for key in next(stream)]
+
+    def _stream(self, number: int, source: str) -> Iterator[list[Key]]:
+        """This process's keys of one source, step after step, without end."""
+        rng = np.random.default_rng([self.seed, self.epoch, number])
+        parts = DRAWS * self.world_size
+        step_size = parts * self.batch_sizes[source]
+        while True:
+            order = rng.permutation(self.sizes[source])
+            for start in range(0, len(order), step_size):
+                chosen = order[start : start + step_size]
+                if len(chosen) < parts:
+                    break
+                dealt = np.array_split(chosen, parts)[self.rank * DRAWS : (self.rank + 1) * DRAWS]
+                yield [
+                    (draw, source, int(index))
+                    for draw, indices in enumerate(dealt)
+                    for index in indices
+                ]
+
+
+class EvaluationSampler(Sampler):
+    """Keys of evaluation batches: every utterance once, one source per batch, longest first.
+
+    Arguments
+    ---------
+    durations : dict
+        For each source, the duration of each of its utterances in seconds.
+    batch_size : int
+        Utterances in a batch.
+    """
+
+    def __init__(self, durations: Mapping[str, Sequence[float]], batch_size: int) -> None:
+        self.batches: list[list[Key]] = []
+        for source, seconds in durations.items():
+            order = np.argsort([-duration for duration in seconds], kind="stable")
+            for start in range(0, len(order), batch_size):
+                indices = order[start : start + batch_size]
+                self.batches.append([(0, source, int(index)) for index in indices])
+
+    def __len__(self) -> int:
+        return len(self.batches)
+
+    def __iter__(self) -> Iterator[list[Key]]:
+        return iter(self.batches)
+
+
+def steps_of_one_pass(
+    sizes: Mapping[str, int], batch_sizes: Mapping[str, int], world_size: int = 1
+) -> int:
+    """Steps in which the source that needs most is read once."""
+    return max(
+        math.ceil(size / (DRAWS * world_size * batch_sizes[source]))
+        for source, size in sizes.items()
+    )

@@ -1,0 +1,395 @@
+"""`VMSPBrain`: SpeechBrain's Brain with the multilevel gradient step of VM-MSP.
+
+This is the one place that knows both the speech side (encoder, objectives, batches) and the
+algorithmic side (gradient rows, hierarchy).
+"""
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+
+import numpy as np
+import sentencepiece
+import speechbrain as sb
+import torch
+from speechbrain.dataio.batch import PaddedBatch
+from speechbrain.utils.distributed import if_main_process
+from speechbrain.utils.logger import get_logger
+from torch import Tensor, nn
+
+from vmsp_brain.batches import MultilingualBatch
+from vmsp_brain.gradients import DRAWS, GradientRows
+from vmsp_brain.hierarchy import Hierarchy
+from vmsp_brain.manifests import text_key
+from vmsp_brain.metrics import Hypothesis, RunningMeans, results
+
+logger = get_logger(__name__)
+
+SCALARS_EVERY = 10
+"""Optimizer steps between two points of the per-step TensorBoard curves."""
+
+
+class VMSPBrain(sb.Brain):
+    """Trains a shared encoder under a hierarchy of objectives.
+
+    A step goes source by source: one encoder forward for each draw, the losses of all objectives of
+    that source from the same hidden states, and each loss's gradient on its own: the part of the
+    objective's head goes to the head's ``.grad``, unweighted; the encoder's part is a row of J(ξ).
+    Then each level's weighting turns the rows' cross-Gramian into λ, and the rows are combined by
+    the hierarchy's weights into the encoder's ``.grad``. With gradient accumulation the rows are
+    averaged over the micro-batches first, which is the step of one batch of that size.
+
+    Between processes, the Gramians are averaged (each is an unbiased estimate of the same matrix),
+    so that λ is the same everywhere, and the combined gradient is averaged in one all-reduce.
+
+    Dropout, masks and augmentation draw from a generator that is seeded anew in every step from
+    (seed, epoch, step, rank), so that a resumed run repeats an uninterrupted one.
+
+    Arguments
+    ---------
+    modules : dict
+        ``encoder`` (see `vmsp_brain.encoders`) and ``objectives``, a ``ModuleDict`` by name (see
+        `vmsp_brain.objectives`).
+    hierarchy : Hierarchy
+        Over those objectives.
+    tokenizers : dict
+        The tokenizer of every objective that produces text.
+    hparams : dict
+        ``seed``, ``output_folder``, ``encoder_opt_class`` and ``head_opt_class`` (optimizers but
+        for their parameters), ``encoder_lr_schedule`` and ``head_lr_schedule`` (SpeechBrain
+        schedulers, called every step), ``valid_search`` and ``test_search`` (keyword arguments of
+        the objectives' ``search``), ``train_logger``, ``tensorboard_logger``.
+    run_opts, checkpointer, ...
+        As for SpeechBrain's Brain.
+    """
+
+    def __init__(
+        self,
+        modules: Mapping[str, nn.Module],
+        hierarchy: Hierarchy,
+        tokenizers: Mapping[str, sentencepiece.SentencePieceProcessor],
+        hparams: Mapping,
+        run_opts: Mapping | None = None,
+        checkpointer=None,
+    ) -> None:
+        super().__init__(modules, None, hparams, run_opts, checkpointer)
+        self.hierarchy = hierarchy
+        self.tokenizers = tokenizers
+        self.objectives_of: dict[str, list[nn.Module]] = {}
+        for objective in self.modules.objectives.values():
+            self.objectives_of.setdefault(objective.source, []).append(objective)
+        self.shared = [p for p in self.modules.encoder.parameters() if p.requires_grad]
+        self.heads = [p for p in self.modules.objectives.parameters() if p.requires_grad]
+        self.rows = GradientRows(hierarchy.objectives, self.shared)
+        self.train_losses = RunningMeans()
+        self.epoch = 1
+        if checkpointer is not None:
+            checkpointer.add_recoverable("train_losses", self.train_losses)
+            checkpointer.add_recoverable("hierarchy", hierarchy, _load_state, _save_state)
+
+    # ---------------------------------------------------------------- the step
+
+    def fit_batch(self, batch: MultilingualBatch) -> Tensor:
+        """One step of VM-MSP (or one micro-batch of it); the mean loss, on the CPU."""
+        should_step = (self.step % self.grad_accumulation_factor) == 0
+        self.on_fit_batch_start(batch, should_step)
+        self._seed(self.epoch, self.step)
+        losses = self.collect_gradients(batch.to(self.device))
+        if should_step:
+            self.combine_gradients()
+        mean = torch.tensor(losses).mean()
+        self.on_fit_batch_end(batch, losses, mean, should_step)
+        return mean
+
+    def collect_gradients(self, batch: MultilingualBatch) -> list[float]:
+        """Fill the rows and the heads' ``.grad`` from one (micro-)batch; all its losses."""
+        collected = []
+        for draw, sources in enumerate(batch.draws):
+            for source, part in sources.items():
+                with self.training_ctx:
+                    _, losses = self.compute_losses(source, part)
+                for number, (name, loss) in enumerate(losses.items(), start=1):
+                    self._add_gradients(draw, name, loss, retain_graph=number < len(losses))
+                values = {name: loss.item() for name, loss in losses.items()}
+                self.train_losses.add(values)
+                collected.extend(values.values())
+        return collected
+
+    def compute_losses(self, source: str, part: PaddedBatch) -> tuple[object, dict[str, Tensor]]:
+        """One encoder forward, and from it the loss of every objective of the source."""
+        objectives = self.objectives_of[source]
+        frames = objectives[0].encode(self.modules.encoder, part)
+        return frames, {objective.name: objective.loss(frames, part) for objective in objectives}
+
+    def _add_gradients(self, draw: int, name: str, loss: Tensor, retain_graph: bool) -> None:
+        head = [p for p in self.modules.objectives[name].parameters() if p.requires_grad]
+        gradients = torch.autograd.grad(
+            self.scaler.scale(loss),
+            [*self.shared, *head],
+            retain_graph=retain_graph,
+            allow_unused=True,
+        )
+        shared = gradients[: len(self.shared)]
+        average = 1.0 / self.grad_accumulation_factor
+        # The Gramian must see unscaled gradients: it is quadratic in them.
+        self.rows.add(draw, name, shared, average / self.scaler.get_scale())
+        for parameter, gradient in zip(head, gradients[len(self.shared) :], strict=True):
+            if gradient is not None:
+                gradient = gradient * (average / DRAWS)
+                parameter.grad = gradient if parameter.grad is None else parameter.grad + gradient
+
+    def combine_gradients(self) -> None:
+        """From the rows to λ, to the encoder's ``.grad``, to the optimizers' step."""
+        gramians = [self.rows.gramian(names) for names in self.hierarchy.names]
+        gramians = self._mean_over_processes(gramians)
+        if all(gramian.isfinite().all() for gramian in gramians):
+            self.hierarchy.update_lambdas(gramians)
+        elif not self.scaler.is_enabled():  # a scaler skips the step and lowers its scale by itself
+            self._discard_step(gramians)
+            return
+        self.rows.assign_direction(
+            self.hierarchy.weights(self.epoch), scale=self.scaler.get_scale()
+        )
+        self._average_gradients_over_processes()
+        self.hparams.encoder_lr_schedule(self.optimizers_dict["encoder"])
+        self.hparams.head_lr_schedule(self.optimizers_dict["heads"])
+        self.optimizers_step()
+        if self.optimizer_step % SCALARS_EVERY == 0:
+            self._write_scalars("lambda", self.lambdas(), self.optimizer_step)
+
+    def _discard_step(self, gramians: list[Tensor]) -> None:
+        """Leave out a step with a non-finite gradient; end the run when patience is exhausted."""
+        bad = [
+            name
+            for names, gramian in zip(self.hierarchy.names, gramians, strict=True)
+            for name, value in zip(names, gramian.diagonal(), strict=True)
+            if not value.isfinite()
+        ]
+        logger.warning(
+            f"Epoch {self.epoch}, step {self.step}: the gradient of {', '.join(bad)} is not finite;"
+            f" the step is left out ({self.nonfinite_count + 1} of at most "
+            f"{self.nonfinite_patience} in an epoch)."
+        )
+        self.rows.clear()
+        self.zero_grad(set_to_none=True)
+        self.check_loss_isfinite(torch.tensor(float("nan")))
+
+    def lambdas(self) -> dict[str, float]:
+        """Each objective's λ, on the simplex of its level."""
+        return {
+            name: float(value)
+            for names, values in zip(self.hierarchy.names, self.hierarchy.lambdas, strict=True)
+            for name, value in zip(names, values, strict=True)
+        }
+
+    # ---------------------------------------------------------------- SpeechBrain's hooks
+
+    def init_optimizers(self) -> None:
+        """One optimizer for the encoder and one for the heads, each clipped and stepped whole."""
+        self.optimizers_dict = {
+            "encoder": self.hparams.encoder_opt_class(self.shared),
+            "heads": self.hparams.head_opt_class(self.heads),
+        }
+        if self.checkpointer is not None:
+            for name, optimizer in self.optimizers_dict.items():
+                self.checkpointer.add_recoverable(f"{name}_optimizer", optimizer)
+
+    def on_fit_batch_start(self, batch: MultilingualBatch, should_step: bool) -> None:
+        """Tell the objectives how far training is."""
+        for objective in self.modules.objectives.values():
+            objective.begin_step(self.optimizer_step)
+
+    @torch.no_grad()
+    def evaluate_batch(self, batch: MultilingualBatch, stage: sb.Stage) -> Tensor:
+        """Losses of one source's batch, and the hypotheses of its objectives that make text."""
+        [(source, part)] = batch.to(self.device).draws[0].items()
+        self._seed(0, self.step)  # the same masks in every epoch
+        with self.evaluation_ctx:
+            frames, losses = self.compute_losses(source, part)
+            for objective in self.objectives_of[source]:
+                if objective.name in self.tokenizers:
+                    self._search(objective, frames, part, stage)
+        self.valid_losses.add({name: loss.item() for name, loss in losses.items()})
+        return torch.stack(list(losses.values())).mean().cpu()
+
+    def _search(self, objective: nn.Module, frames, part: PaddedBatch, stage: sb.Stage) -> None:
+        options = self.hparams.test_search if stage == sb.Stage.TEST else self.hparams.valid_search
+        tokens = objective.search(frames, **options)
+        texts = self.tokenizers[objective.name].decode(tokens)
+        references = part[text_key(objective.name)]
+        self.hypotheses[objective.name].extend(
+            Hypothesis(utterance_id, reference, text)
+            for utterance_id, reference, text in zip(part.id, references, texts, strict=True)
+            if reference  # a clip without this translation
+        )
+
+    def on_stage_start(self, stage: sb.Stage, epoch: int | None = None) -> None:
+        """Forget the last evaluation."""
+        if stage == sb.Stage.TRAIN:
+            self.epoch = epoch
+            return
+        self.valid_losses = RunningMeans()
+        self.hypotheses: dict[str, list[Hypothesis]] = {name: [] for name in self.tokenizers}
+
+    def on_stage_end(self, stage: sb.Stage, stage_loss: float, epoch: int | None = None) -> None:
+        """Log an epoch and save its checkpoint, or write the test results."""
+        if stage == sb.Stage.TRAIN:
+            self.rows.clear()  # an incomplete accumulation, as SpeechBrain drops it
+            self.train_stats = self.train_losses.summary()
+            self.train_losses.clear()
+            return
+        report = results(self.hypotheses)
+        if stage == sb.Stage.TEST:
+            self.write_test(report)
+            return
+        self._log_epoch(epoch, report)
+        meta = {"epoch": epoch, "WER": report.get("wer_mean"), "BLEU": report.get("bleu_mean")}
+        meta["loss"] = stage_loss
+        self.checkpointer.save_and_keep_only(
+            meta={key: value for key, value in meta.items() if value is not None},
+            **{f"{key}s": [metric] for key, metric in self.primary_metric().items()},
+        )
+
+    def primary_metric(self) -> dict[str, str]:
+        """How the best checkpoint is found, by the primary level: ``{"min_key": "WER"}`` if it
+        recognizes, else ``{"max_key": "BLEU"}`` if it translates, else the least loss."""
+        primary = self.hierarchy.names[0]
+        if any(name.startswith("asr/") for name in primary):
+            return {"min_key": "WER"}
+        if any(name.startswith("st/") for name in primary):
+            return {"max_key": "BLEU"}
+        return {"min_key": "loss"}
+
+    def _log_epoch(self, epoch: int, report: dict) -> None:
+        penalties = {
+            f"eta_{number}": value
+            for number, value in enumerate(self.hierarchy.penalties(epoch), start=1)
+        }
+        rates = {
+            name: optimizer.param_groups[0]["lr"]
+            for name, optimizer in self.optimizers_dict.items()
+        }
+        valid_losses = self.valid_losses.summary()
+        means = {key: report[f"{key}_mean"] for key in ("wer", "bleu") if key in report}
+        self.hparams.train_logger.log_stats(
+            stats_meta={
+                "epoch": epoch,
+                **penalties,
+                **{f"lambda {name}": value for name, value in self.lambdas().items()},
+            },
+            train_stats={f"loss {name}": value for name, value in self.train_stats.items()},
+            valid_stats={
+                **{f"loss {name}": value for name, value in valid_losses.items()},
+                **means,
+            },
+        )
+        for group, values in {
+            "penalty": penalties,
+            "learning_rate": rates,
+            "loss_train": self.train_stats,
+            "loss_valid": valid_losses,
+            "WER_valid": {**report.get("wer", {}), "mean": means.get("wer")},
+            "BLEU_valid": {**report.get("bleu", {}), "mean": means.get("bleu")},
+        }.items():
+            self._write_scalars(group, values, epoch)
+
+    def _write_scalars(self, group: str, values: Mapping[str, float | None], step: int) -> None:
+        if if_main_process():
+            for name, value in values.items():
+                if value is not None:
+                    self.hparams.tensorboard_logger.writer.add_scalar(
+                        f"{group}/{name}", value, step
+                    )
+
+    def write_test(self, report: dict) -> None:
+        """Write ``results.json`` and every objective's hypotheses, and print the table."""
+        if not if_main_process():
+            return
+        folder = Path(self.hparams.output_folder)
+        for name, hypotheses in self.hypotheses.items():
+            path = folder / "test" / f"{name.replace('/', '_')}.tsv"
+            path.parent.mkdir(exist_ok=True)
+            lines = ["id\treference\thypothesis"]
+            lines += [f"{item.id}\t{item.reference}\t{item.hypothesis}" for item in hypotheses]
+            path.write_text("\n".join(lines) + "\n", encoding="utf-8")
+        partial = folder / "results.json.partial"
+        partial.write_text(json.dumps(report, indent=2) + "\n", encoding="utf-8")
+        partial.replace(folder / "results.json")
+        print(results_table(report), flush=True)
+
+    # ---------------------------------------------------------------- processes, data, randomness
+
+    def _wrap_distributed(self) -> None:
+        """Start all processes from the same weights.
+
+        DDP's hooks do not fire for ``torch.autograd.grad``, so the modules stay unwrapped and the
+        combined gradient is reduced in `combine_gradients`.
+        """
+        if self.distributed_launch:
+            for tensor in self.modules.state_dict().values():
+                torch.distributed.broadcast(tensor, src=0)
+
+    def _mean_over_processes(self, gramians: list[Tensor]) -> list[Tensor]:
+        if not self.distributed_launch:
+            return gramians
+        flat = torch.cat([gramian.flatten() for gramian in gramians]).to(self.device)
+        torch.distributed.all_reduce(flat)
+        flat = flat.cpu() / torch.distributed.get_world_size()
+        parts = flat.split([gramian.numel() for gramian in gramians])
+        return [part.view_as(gramian) for part, gramian in zip(parts, gramians, strict=True)]
+
+    def _average_gradients_over_processes(self) -> None:
+        if not self.distributed_launch:
+            return
+        parameters = [*self.shared, *self.heads]
+        flat = torch.cat(
+            [(torch.zeros_like(p) if p.grad is None else p.grad).flatten() for p in parameters]
+        )
+        torch.distributed.all_reduce(flat)
+        flat /= torch.distributed.get_world_size()
+        for parameter, part in zip(
+            parameters, flat.split([p.numel() for p in parameters]), strict=True
+        ):
+            parameter.grad = part.view_as(parameter)
+
+    def _train_loader_specifics(self, dataset, loader_kwargs: dict) -> dict:
+        self.train_sampler = loader_kwargs["batch_sampler"]  # shards and shuffles by itself
+        return loader_kwargs
+
+    def _should_save_intra_epoch_ckpt(self, last_ckpt_time, steps_since_ckpt) -> bool:
+        # Rows are not in a checkpoint: wait until they are used.
+        due = super()._should_save_intra_epoch_ckpt(last_ckpt_time, steps_since_ckpt)
+        return due and not self.rows.pending
+
+    def _seed(self, *position: int) -> None:
+        rank = torch.distributed.get_rank() if self.distributed_launch else 0
+        sequence = np.random.SeedSequence([self.hparams.seed, rank, *position])
+        torch.manual_seed(int(sequence.generate_state(1, np.uint64)[0]))
+
+
+def results_table(report: dict) -> str:
+    """Test WER per language and BLEU per pair as a table for people.
+
+    Arguments
+    ---------
+    report : dict
+        From `vmsp_brain.metrics.results`.
+    """
+    lines = []
+    for metric, title in (("wer", "WER % (lower is better)"), ("bleu", "BLEU (higher is better)")):
+        if metric in report:
+            lines += ["", f"Test {title}", "-" * 30]
+            lines += [f"{name:<12}{score:>8.2f}" for name, score in report[metric].items()]
+            lines.append(f"{'mean':<12}{report[f'{metric}_mean']:>8.2f}")
+    if "bleu_signature" in report:
+        lines.append(f"\nsacreBLEU {report['bleu_signature']}")
+    return "\n".join(lines) + "\n"
+
+
+def _save_state(hierarchy: Hierarchy, path: Path) -> None:
+    if if_main_process():
+        torch.save(hierarchy.state_dict(), path)
+
+
+def _load_state(hierarchy: Hierarchy, path: Path, end_of_epoch: bool) -> None:
+    hierarchy.load_state_dict(torch.load(path, weights_only=True))

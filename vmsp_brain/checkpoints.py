@@ -1,0 +1,38 @@
+"""Checkpoints that are whole or not there at all."""
+
+import logging
+import shutil
+from pathlib import Path
+
+from speechbrain.utils.checkpoints import CKPT_PREFIX, Checkpoint, Checkpointer
+from speechbrain.utils.distributed import if_main_process
+
+
+class AtomicCheckpointer(Checkpointer):
+    """SpeechBrain's ``Checkpointer``, made safe against being killed while it saves.
+
+    SpeechBrain writes a checkpoint's metadata first and its parameters after, so a killed run can
+    leave a folder that a later run takes for a checkpoint. Here it is written into the subfolder
+    ``incomplete`` and moved into place when all of it is there.
+    """
+
+    def save_checkpoint(
+        self, meta=None, end_of_epoch=True, name=None, verbosity=logging.INFO
+    ) -> Checkpoint | None:
+        """See SpeechBrain's ``Checkpointer.save_checkpoint``."""
+        folder = Path(self.checkpoints_dir)
+        if name is None:
+            name = self._new_checkpoint_dirpath().name.removeprefix(f"{CKPT_PREFIX}+")
+        incomplete = folder / "incomplete"
+        if if_main_process() and incomplete.exists():
+            shutil.rmtree(incomplete)  # a killed run's
+        self.checkpoints_dir = incomplete
+        try:
+            checkpoint = super().save_checkpoint(meta or {}, end_of_epoch, name, verbosity)
+        finally:
+            self.checkpoints_dir = folder
+        if checkpoint is None:  # not the main process
+            return None
+        path = checkpoint.path.replace(folder / checkpoint.path.name)
+        files = {key: path / file.name for key, file in checkpoint.paramfiles.items()}
+        return Checkpoint(path, checkpoint.meta, files)

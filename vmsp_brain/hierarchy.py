@@ -1,0 +1,229 @@
+"""The hierarchy of objectives: levels, from the primary one down, and what each objective weighs.
+
+The paper's recipes and its baselines are one thing, a hierarchy (Objective Soups, VS-, VC- and
+VM-MSP). The update of the shared parameters θ is
+
+    d = Σ_levels ( Π_{k<level} η_k ) · Σ_{m in level} λ_m ∇θ L_m
+
+with λ on the simplex of its own level, from that level's weighting, and η from the penalties.
+"""
+
+import copy
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field
+from fnmatch import fnmatchcase
+from typing import Any
+
+import torch
+from torch import Tensor
+from torchjd.aggregation import MoDoWeighting, Weighting
+
+from vmsp_brain.weightings import restore_weighting, weighting_state
+
+ORDERS = {
+    "UAS": ("asr/*", "st/*", "ssl"),
+    "USA": ("st/*", "asr/*", "ssl"),
+}
+"""The paper's two orders, primary level first: UAS puts recognition on top, USA translation."""
+
+
+@dataclass
+class Level:
+    """One level: objectives that are traded off against each other.
+
+    Arguments
+    ---------
+    objectives : list of str
+        Names or patterns: ``asr/fr``, ``asr/*``, ``*/fr-en``, ``ssl``.
+    weighting : Weighting
+        Gives λ from the level's Gramian; MoDo (Chen et al., JMLR 2024) unless said otherwise.
+    penalty : callable, optional
+        η between the level above and this one, as a function of the epoch (1, 2, ...). The
+        primary level has none, every other level needs one.
+    """
+
+    objectives: Sequence[str]
+    weighting: Weighting = field(default_factory=lambda: MoDoWeighting(gamma=0.01, rho=0.0))
+    penalty: Callable[[int], float] | None = None
+
+
+class Hierarchy:
+    """Levels over a set of named objectives, every objective in exactly one level.
+
+    Arguments
+    ---------
+    levels : list of Level
+        The primary level first.
+    objectives : iterable of str
+        The names of all objectives that the levels' patterns are matched against.
+
+    Raises
+    ------
+    ValueError
+        If an objective is in no level or in two, a level matches nothing, or a penalty is missing
+        or stands on the primary level. The message names the level and the objectives.
+
+    Example
+    -------
+    >>> from vmsp_brain.penalties import LinearPenalty
+    >>> levels = [Level(["asr/*"]), Level(["ssl"], penalty=LinearPenalty(0.5))]
+    >>> hierarchy = Hierarchy(levels, ["ssl", "asr/en", "asr/fr"])
+    >>> hierarchy.names
+    [['asr/en', 'asr/fr'], ['ssl']]
+    >>> hierarchy.multipliers(epoch=1)
+    [1.0, 0.5]
+    """
+
+    def __init__(self, levels: Sequence[Level], objectives: Iterable[str]) -> None:
+        self.levels = list(levels)
+        self.names = _objectives_of_levels(self.levels, list(objectives))
+        _check_penalties(self.levels)
+        self.lambdas = [torch.full((len(names),), 1.0 / len(names)) for names in self.names]
+
+    @property
+    def objectives(self) -> list[str]:
+        """All objectives, level by level."""
+        return [name for names in self.names for name in names]
+
+    def penalties(self, epoch: int) -> list[float]:
+        """η_1, η_2, ... in this epoch (1, 2, ...), one between each two levels."""
+        return [float(level.penalty(epoch)) for level in self.levels[1:]]
+
+    def multipliers(self, epoch: int) -> list[float]:
+        """What each level counts in this epoch: 1, η_1, η_1·η_2, ..."""
+        multipliers = [1.0]
+        for penalty in self.penalties(epoch):
+            multipliers.append(multipliers[-1] * penalty)
+        return multipliers
+
+    def update_lambdas(self, gramians: Sequence[Tensor]) -> None:
+        """Let every level's weighting set its λ.
+
+        Arguments
+        ---------
+        gramians : list of Tensor
+            For each level the cross-Gramian J(ξ1) J(ξ2)^T of its objectives, (M, M).
+        """
+        for i, (level, gramian) in enumerate(zip(self.levels, gramians, strict=True)):
+            self.lambdas[i] = level.weighting(gramian).detach()
+
+    def weights(self, epoch: int) -> Tensor:
+        """Each objective's weight in the update, multiplier times λ, (M,), in level order."""
+        scaled = [
+            multiplier * lambdas
+            for multiplier, lambdas in zip(self.multipliers(epoch), self.lambdas, strict=True)
+        ]
+        return torch.cat(scaled)
+
+    def state_dict(self) -> dict[str, Any]:
+        """λ and the weightings' state, for a checkpoint."""
+        return {
+            "names": self.names,
+            "lambdas": self.lambdas,
+            "weightings": [weighting_state(level.weighting) for level in self.levels],
+        }
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Go on from a checkpoint's λ.
+
+        Raises
+        ------
+        ValueError
+            If the checkpoint's levels hold other objectives.
+        """
+        if state["names"] != self.names:
+            raise ValueError(
+                f"The checkpoint's hierarchy is {state['names']}, this run's is {self.names}. "
+                "Resume with the hierarchy the run was started with, or choose a new "
+                "output_folder."
+            )
+        self.lambdas = [lambdas.clone() for lambdas in state["lambdas"]]
+        for level, saved in zip(self.levels, state["weightings"], strict=True):
+            restore_weighting(level.weighting, saved)
+
+
+def hierarchy_in_order(
+    order: str,
+    objectives: Iterable[str],
+    penalties: Sequence[Callable[[int], float]],
+    weighting: Weighting,
+) -> Hierarchy:
+    """The paper's three-level hierarchy (VM-MSP) in the order UAS or USA.
+
+    Arguments
+    ---------
+    order : str
+        ``UAS`` (recognition over translation over SSL) or ``USA`` (translation over recognition
+        over SSL).
+    objectives : iterable of str
+        The names of all objectives, or a mapping keyed by them.
+    penalties : list of callable
+        η_1 and η_2 as functions of the epoch.
+    weighting : Weighting
+        The weighting of a level; each level gets its own copy.
+
+    Returns
+    -------
+    Hierarchy
+
+    Raises
+    ------
+    ValueError
+        If the order is unknown or there are not two penalties.
+    """
+    if order not in ORDERS:
+        raise ValueError(
+            f"order: found {order!r}, expected one of {', '.join(ORDERS)}. For another order, "
+            "declare your own vmsp_brain.hierarchy.Hierarchy."
+        )
+    patterns = ORDERS[order]
+    if len(penalties) != len(patterns) - 1:
+        raise ValueError(
+            f"penalties: found {len(penalties)}, expected {len(patterns) - 1}, one between each "
+            f"two of the levels {', '.join(patterns)}."
+        )
+    levels = [
+        Level([pattern], copy.deepcopy(weighting), penalty)
+        for pattern, penalty in zip(patterns, [None, *penalties], strict=True)
+    ]
+    return Hierarchy(levels, objectives)
+
+
+def _objectives_of_levels(levels: list[Level], objectives: list[str]) -> list[list[str]]:
+    names = [[name for name in objectives if _matches(level, name)] for level in levels]
+    for number, (level, matched) in enumerate(zip(levels, names, strict=True), start=1):
+        if not matched:
+            raise ValueError(
+                f"Level {number} of the hierarchy, {list(level.objectives)}, matches no objective. "
+                f"The objectives are {', '.join(objectives)}. Remove the level or correct its "
+                "patterns."
+            )
+    for name in objectives:
+        found_in = [str(number) for number, level in enumerate(levels, 1) if _matches(level, name)]
+        if len(found_in) != 1:
+            found = f"levels {' and '.join(found_in)}" if found_in else "no level"
+            raise ValueError(
+                f"Objective {name!r} is in {found} of the hierarchy, expected exactly one. "
+                "Correct the levels' patterns."
+            )
+    return names
+
+
+def _matches(level: Level, name: str) -> bool:
+    return any(fnmatchcase(name, pattern) for pattern in level.objectives)
+
+
+def _check_penalties(levels: list[Level]) -> None:
+    if not levels:
+        raise ValueError("A hierarchy needs at least one level.")
+    if levels[0].penalty is not None:
+        raise ValueError(
+            "The primary level has a penalty, but nothing stands above it. Move the penalty to the "
+            "level below."
+        )
+    for number, level in enumerate(levels[1:], start=2):
+        if level.penalty is None:
+            raise ValueError(
+                f"Level {number} of the hierarchy, {list(level.objectives)}, has no penalty. Give "
+                "it one, such as vmsp_brain.penalties.LinearPenalty."
+            )

@@ -1,0 +1,86 @@
+"""The objectives: each has a name, its own head, and computes its loss from the shared encoder.
+
+They know nothing of hierarchies and gradients; `vmsp_brain.brain` brings the two together.
+"""
+
+from collections.abc import Callable, Iterable
+
+from torch import nn
+
+from vmsp_brain.objectives.attention import AttentionObjective
+from vmsp_brain.objectives.ctc_attention import CTCAttentionObjective
+from vmsp_brain.objectives.wav2vec2 import Wav2Vec2Objective
+
+__all__ = [
+    "AttentionObjective",
+    "CTCAttentionObjective",
+    "Wav2Vec2Objective",
+    "multilingual_objectives",
+    "split_pair",
+]
+
+
+def multilingual_objectives(
+    languages: Iterable[str],
+    pairs: Iterable[str],
+    recognition: Callable[..., nn.Module],
+    translation: Callable[..., nn.Module],
+    ssl: nn.Module,
+) -> nn.ModuleDict:
+    """One recognition objective per language, one translation objective per pair, and SSL.
+
+    Arguments
+    ---------
+    languages : list of str
+        Such as en, fr.
+    pairs : list of str
+        Such as fr-en; the source must be among the languages.
+    recognition, translation : callable
+        Makes an objective from its name and source, such as `CTCAttentionObjective`.
+    ssl : Module
+        The self-supervised objective.
+
+    Returns
+    -------
+    ModuleDict
+        The objectives by name: ``asr/<language>``, ``st/<source>-<target>``, ``ssl``.
+
+    Raises
+    ------
+    ValueError
+        If a language or pair is doubled or malformed.
+    """
+    languages, pairs = list(languages), list(pairs)
+    for key, values in (("languages", languages), ("pairs", pairs)):
+        doubled = sorted({value for value in values if values.count(value) > 1})
+        if doubled:
+            raise ValueError(f"{key}: {', '.join(doubled)} is listed twice. List each once.")
+    objectives = nn.ModuleDict()
+    for language in languages:
+        name = f"asr/{language}"
+        objectives[name] = recognition(name=name, source=language)
+    for pair in pairs:
+        source, _ = split_pair(pair)
+        if source not in languages:
+            raise ValueError(
+                f"pairs: {pair!r} translates from {source!r}, which is not among the languages "
+                f"{', '.join(languages)}. Add it to languages or remove the pair."
+            )
+        name = f"st/{pair}"
+        objectives[name] = translation(name=name, source=source)
+    objectives[ssl.name] = ssl
+    return objectives
+
+
+def split_pair(pair: str) -> tuple[str, str]:
+    """Source and target language of a pair such as ``fr-en``.
+
+    Raises
+    ------
+    ValueError
+        If the pair is malformed. Language codes may have a region: ``en-zh-CN`` is en to zh-CN.
+    """
+    source, _, target = pair.partition("-")
+    if not source or not target:
+        raise ValueError(f"pairs: found {pair!r}, expected source-target such as fr-en.")
+    return source, target

@@ -1,0 +1,58 @@
+"""Speech recognition: CTC and an attention decoder, trained together and decoded together."""
+
+from speechbrain.decoders.scorer import CTCScorer, ScorerBuilder
+from speechbrain.nnet.linear import Linear
+from speechbrain.nnet.losses import ctc_loss
+from torch import Tensor, nn
+
+from vmsp_brain.encoders import Frames
+from vmsp_brain.objectives.attention import AttentionObjective
+from vmsp_brain.tokenizers import BLANK, EOS
+
+
+class CTCAttentionObjective(AttentionObjective):
+    """An attention decoder and a CTC output over the same vocabulary (``asr/<language>``).
+
+    The loss is ``ctc_weight`` x CTC + (1 - ``ctc_weight``) x attention (Watanabe et al., Hybrid
+    CTC/Attention Architecture for End-to-End Speech Recognition, 2017).
+
+    Arguments
+    ---------
+    ctc_weight : float
+        Share of CTC in the loss, between 0 and 1.
+    ctc_weight_decode : float
+        Weight of CTC's score in beam search, 0 for none.
+    **attention
+        See `AttentionObjective`.
+    """
+
+    def __init__(
+        self, *, ctc_weight: float = 0.3, ctc_weight_decode: float = 0.4, **attention
+    ) -> None:
+        super().__init__(**attention)
+        if not 0 <= ctc_weight <= 1:
+            raise ValueError(f"ctc_weight: found {ctc_weight!r}, expected a share from 0 to 1.")
+        self.ctc_weight = ctc_weight
+        self.ctc_weight_decode = ctc_weight_decode
+        self.ctc = Linear(attention["vocab_size"], input_size=attention["d_model"])
+        nn.init.xavier_normal_(self.ctc.w.weight)
+
+    def _loss(self, frames: Frames, tokens: Tensor, counts: Tensor) -> Tensor:
+        ctc = ctc_loss(
+            self.ctc(frames.data).float().log_softmax(-1),
+            tokens,
+            frames.relative_lengths,
+            counts / tokens.shape[1],
+            BLANK,
+        )
+        attention = super()._loss(frames, tokens, counts)
+        return self.ctc_weight * ctc + (1 - self.ctc_weight) * attention
+
+    def scorer(self) -> ScorerBuilder | None:
+        """CTC's prefix score, label by label."""
+        if self.ctc_weight_decode == 0:
+            return None
+        return ScorerBuilder(
+            full_scorers=[CTCScorer(ctc_fc=self.ctc, blank_index=BLANK, eos_index=EOS)],
+            weights={"ctc": self.ctc_weight_decode},
+        )

@@ -1,0 +1,90 @@
+"""SentencePiece vocabularies, trained from the manifests and kept in the output folder.
+
+SentencePiece is called directly: SpeechBrain's wrapper trains from a single annotation file, can
+leave half a model behind when killed, and does not say why a vocabulary size is impossible.
+"""
+
+import re
+from collections.abc import Iterable
+from pathlib import Path
+
+import sentencepiece
+
+BLANK, BOS, EOS, UNKNOWN = 0, 1, 2, 3
+"""Special tokens. BLANK (CTC's, also padding) is distinct from UNKNOWN, as CTC needs."""
+
+
+def train_tokenizer(
+    path: str | Path, sentences: Iterable[str], vocab_size: int, model_type: str = "unigram"
+) -> None:
+    """Train a vocabulary and write it, whole or not at all; an existing one is kept.
+
+    Arguments
+    ---------
+    path : Path
+        The model file to write.
+    sentences : iterable of str
+        The training text.
+    vocab_size : int
+        Number of tokens, the four special ones included.
+    model_type : str
+        ``unigram``, ``bpe`` or ``char``.
+
+    Raises
+    ------
+    ValueError
+        If the text cannot support the vocabulary size, with the sizes that it can.
+    """
+    path = Path(path)
+    if path.exists():
+        return
+    sentences = list(sentences)
+    if not sentences:
+        raise ValueError(f"{path.name}: there is no text to train this tokenizer from.")
+    path.parent.mkdir(parents=True, exist_ok=True)
+    partial = path.with_name(f"{path.name}.partial")
+    with partial.open("wb") as model:
+        try:
+            sentencepiece.SentencePieceTrainer.train(
+                sentence_iterator=iter(sentences),
+                model_writer=model,
+                vocab_size=vocab_size,
+                model_type=model_type,
+                character_coverage=1.0,
+                normalization_rule_name="identity",
+                pad_id=BLANK,
+                bos_id=BOS,
+                eos_id=EOS,
+                unk_id=UNKNOWN,
+                num_threads=1,
+                minloglevel=2,
+            )
+        except RuntimeError as error:
+            raise ValueError(_explain(path.name, vocab_size, len(sentences), str(error))) from error
+    partial.replace(path)
+
+
+def load_tokenizer(path: str | Path) -> sentencepiece.SentencePieceProcessor:
+    """Read a vocabulary.
+
+    Raises
+    ------
+    ValueError
+        If the file is not a SentencePiece model.
+    """
+    try:
+        return sentencepiece.SentencePieceProcessor(model_file=str(path))
+    except (RuntimeError, OSError) as error:
+        raise ValueError(
+            f"{path} is not a SentencePiece model ({error}). It was damaged or is another file; "
+            "restore it, or train again in a new output_folder."
+        ) from error
+
+
+def _explain(name: str, vocab_size: int, sentences: int, error: str) -> str:
+    limit = re.search(r"(<=|>=|smaller than|larger than)\s*(\d+)", error)
+    bound = f" SentencePiece asks for a size {limit[1]} {limit[2]}." if limit else f" ({error})"
+    return (
+        f"{name}: the {sentences} training sentences cannot support a vocabulary of {vocab_size} "
+        f"tokens.{bound} Set asr_vocab_size or st_vocab_size accordingly."
+    )

@@ -1,0 +1,68 @@
+"""Weightings: from the objectives' Gramian to their weights λ. They are TorchJD's; this module
+only saves and restores their state, so that a resumed run goes on from the λ it had.
+"""
+
+from typing import Any
+
+from torch import nn
+from torchjd.aggregation import Weighting
+
+
+def weighting_state(weighting: Weighting) -> dict[str, Any]:
+    """The state of a TorchJD weighting, MoDo's λ for example.
+
+    TorchJD keeps the state in buffers that are None until the first call (so that
+    ``load_state_dict`` of a fresh weighting refuses them), and in ``_state_key`` what the state was
+    made for; with another key the state is thrown away at the next call.
+
+    Arguments
+    ---------
+    weighting : Weighting
+        Any weighting of ``torchjd.aggregation``.
+
+    Returns
+    -------
+    dict
+        Tensors and plain values, which ``torch.load`` reads with ``weights_only=True``.
+    """
+    return {
+        "buffers": dict(weighting.named_buffers()),
+        "keys": {
+            name: module._state_key
+            for name, module in weighting.named_modules()
+            if getattr(module, "_state_key", None) is not None
+        },
+    }
+
+
+def restore_weighting(weighting: Weighting, state: dict[str, Any]) -> None:
+    """Give a weighting the state that `weighting_state` read, in place.
+
+    Arguments
+    ---------
+    weighting : Weighting
+        A weighting of the class that the state came from.
+    state : dict
+        What `weighting_state` returned.
+
+    Raises
+    ------
+    ValueError
+        If the state came from another kind of weighting.
+    """
+    for name, value in state["buffers"].items():
+        module, leaf = _owner(weighting, name)
+        if leaf not in module._buffers:
+            raise ValueError(
+                f"The checkpoint holds `{name}` of another weighting than "
+                f"{type(weighting).__name__}. Resume with the weighting the run was started with, "
+                "or start a run in a new output_folder."
+            )
+        setattr(module, leaf, value.clone())
+    for name, key in state["keys"].items():
+        weighting.get_submodule(name)._state_key = key
+
+
+def _owner(weighting: Weighting, name: str) -> tuple[nn.Module, str]:
+    path, _, leaf = name.rpartition(".")
+    return weighting.get_submodule(path), leaf

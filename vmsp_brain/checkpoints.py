@@ -6,6 +6,9 @@ from pathlib import Path
 
 from speechbrain.utils.checkpoints import CKPT_PREFIX, Checkpoint, Checkpointer
 from speechbrain.utils.distributed import if_main_process
+from speechbrain.utils.logger import get_logger
+
+logger = get_logger(__name__)
 
 
 class AtomicCheckpointer(Checkpointer):
@@ -28,11 +31,12 @@ class AtomicCheckpointer(Checkpointer):
             shutil.rmtree(incomplete)  # a killed run's
         self.checkpoints_dir = incomplete
         try:
-            checkpoint = super().save_checkpoint(meta or {}, end_of_epoch, name, verbosity)
+            checkpoint = super().save_checkpoint(meta or {}, end_of_epoch, name, logging.DEBUG)
         finally:
             self.checkpoints_dir = folder
         if checkpoint is None:  # not the main process
             return None
         path = checkpoint.path.replace(folder / checkpoint.path.name)
+        logger.log(verbosity, f"Saved the checkpoint {path}")
         files = {key: path / file.name for key, file in checkpoint.paramfiles.items()}
         return Checkpoint(path, checkpoint.meta, files)

@@ -74,12 +74,12 @@ class GradientRows:
         self._added = True
 
     def gramian(self, objectives: Sequence[str]) -> Tensor:
-        """The cross-Gramian J(ξ1) J(ξ2)^T of these objectives, (M, M), float64 on the CPU.
+        """The cross-Gramian J(ξ1) J(ξ2)^T of objectives in consecutive rows, (M, M), float64.
 
         It is on the CPU since it is tiny, and so that λ does not depend on the device.
         """
-        chosen = [self.index[name] for name in objectives]
-        first, second = self._storage()[:, chosen]
+        start = self.index[objectives[0]]
+        first, second = self._storage()[:, start : start + len(objectives)]
         return (first @ second.T).to("cpu", torch.float64)
 
     def assign_direction(self, weights: Tensor, scale: float = 1.0) -> None:

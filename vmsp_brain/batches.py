@@ -10,7 +10,10 @@ import math
 from collections.abc import Iterator, Mapping, Sequence
 
 import numpy as np
+import torch
 from speechbrain.dataio.batch import PaddedBatch
+from speechbrain.utils.data_utils import batch_pad_right
+from torch import Tensor
 from torch.utils.data import Dataset, Sampler
 
 from vmsp_brain.gradients import DRAWS
@@ -65,7 +68,8 @@ class MultilingualBatch:
         for draw, source, item in items:
             grouped[draw].setdefault(source, []).append(item)
         self.draws = [
-            {source: PaddedBatch(examples) for source, examples in draw.items()} for draw in grouped
+            {source: PaddedBatch(examples, padding_func=_pad) for source, examples in draw.items()}
+            for draw in grouped
         ]
 
     def to(self, *args, **kwargs) -> "MultilingualBatch":
@@ -82,6 +86,13 @@ class MultilingualBatch:
 
     def _parts(self) -> Iterator[PaddedBatch]:
         return (part for draw in self.draws for part in draw.values())
+
+
+def _pad(tensors: list[Tensor], **options) -> tuple[Tensor, Tensor]:
+    """SpeechBrain's padding, which divides by the longest length: all may be empty here."""
+    if all(len(tensor) == 0 for tensor in tensors):
+        return torch.stack(tensors), torch.zeros(len(tensors))
+    return batch_pad_right(tensors, **options)
 
 
 class MultilingualSampler(Sampler):
@@ -112,7 +123,7 @@ class MultilingualSampler(Sampler):
     Raises
     ------
     ValueError
-        If a source is too small for two draws.
+        If a source is too small for two draws, or a batch size is not positive.
 
     Example
     -------
@@ -138,6 +149,10 @@ class MultilingualSampler(Sampler):
         self.world_size = world_size
         self.epoch = 1
         for source, size in self.sizes.items():
+            if self.batch_sizes[source] < 1:
+                raise ValueError(
+                    f"{source}: the batch size is {self.batch_sizes[source]}, expected 1 or more."
+                )
             if size < DRAWS * world_size:
                 raise ValueError(
                     f"{source}: {size} training utterances are too few; two independent draws on "

@@ -36,7 +36,10 @@ class AtomicCheckpointer(Checkpointer):
             self.checkpoints_dir = folder
         if checkpoint is None:  # not the main process
             return None
-        path = checkpoint.path.replace(folder / checkpoint.path.name)
+        path = folder / checkpoint.path.name
+        if path.exists():  # saved again under the same name
+            shutil.rmtree(path)
+        checkpoint.path.rename(path)
         logger.log(verbosity, f"Saved the checkpoint {path}")
         files = {key: path / file.name for key, file in checkpoint.paramfiles.items()}
         return Checkpoint(path, checkpoint.meta, files)

@@ -126,7 +126,10 @@ class ConformerEncoder(nn.Module):
         with torch.no_grad(), torch.autocast(wavs.device.type, enabled=False):
             filter_banks = self.features(wavs.float())
             frames = Frames(filter_banks, samples // self.hop_samples + 1)
-            frames.data = self.normalize(filter_banks, frames.relative_lengths)
+            # Half a frame less, for SpeechBrain's mask rounds 52/201 of 201 frames up to 53.
+            frames.data = self.normalize(
+                filter_banks, (frames.lengths - 0.5) / filter_banks.shape[1]
+            )
             if self.training and self.augment is not None:
                 frames.data = self.augment(frames.data)
         for block in self.front_end.children():

@@ -77,8 +77,18 @@ class GradientRows:
         """The cross-Gramian J(ξ1) J(ξ2)^T of objectives in consecutive rows, (M, M), float64.
 
         It is on the CPU since it is tiny, and so that λ does not depend on the device.
+
+        Raises
+        ------
+        ValueError
+            If the rows are not consecutive (consecutive ones need no copy).
         """
         start = self.index[objectives[0]]
+        if [self.index[name] for name in objectives] != list(range(start, start + len(objectives))):
+            raise ValueError(
+                f"The rows of {', '.join(objectives)} are not consecutive; the rows are "
+                f"{', '.join(self.index)}."
+            )
         first, second = self._storage()[:, start : start + len(objectives)]
         return (first @ second.T).to("cpu", torch.float64)
 

@@ -9,6 +9,7 @@ with λ on the simplex of its own level, from that level's weighting, and η fro
 """
 
 import copy
+import dataclasses
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
@@ -75,7 +76,10 @@ class Hierarchy:
     """
 
     def __init__(self, levels: Sequence[Level], objectives: Iterable[str]) -> None:
-        self.levels = list(levels)
+        # Levels that were given one weighting object would share its λ.
+        self.levels = [
+            dataclasses.replace(level, weighting=copy.deepcopy(level.weighting)) for level in levels
+        ]
         self.names = _objectives_of_levels(self.levels, list(objectives))
         _check_penalties(self.levels)
         self.lambdas = [torch.full((len(names),), 1.0 / len(names)) for names in self.names]
@@ -183,7 +187,7 @@ def hierarchy_in_order(
             f"two of the levels {', '.join(patterns)}."
         )
     levels = [
-        Level([pattern], copy.deepcopy(weighting), penalty)
+        Level([pattern], weighting, penalty)
         for pattern, penalty in zip(patterns, [None, *penalties], strict=True)
     ]
     return Hierarchy(levels, objectives)

@@ -20,6 +20,18 @@ from torch import Tensor
 
 from vmsp_brain.objectives import split_pair
 
+COLUMNS = (
+    "ID",
+    "duration",
+    "wav",
+    "language",
+    "transcription",
+    "target_language",
+    "translation",
+    "speaker",
+)
+"""Of a manifest."""
+
 SAMPLE_RATE = 16_000
 """Sampling rate of the waveforms that the encoders take, in Hz."""
 
@@ -34,6 +46,11 @@ def read_manifest(path: str | Path, data_root: str | Path) -> dict[str, dict]:
     data_root : Path
         Takes the place of ``$data_root`` in the ``wav`` column.
 
+    Raises
+    ------
+    ValueError
+        If the manifest lacks a column.
+
     Returns
     -------
     dict
@@ -42,7 +59,14 @@ def read_manifest(path: str | Path, data_root: str | Path) -> dict[str, dict]:
     """
     # SpeechBrain's load_data_csv would take a price in a translation ("$100") for a replacement.
     with Path(path).open(newline="", encoding="utf-8") as manifest:
-        rows = list(csv.DictReader(manifest))
+        reader = csv.DictReader(manifest)
+        missing = [column for column in COLUMNS if column not in (reader.fieldnames or [])]
+        if missing:
+            raise ValueError(
+                f"{path}: this manifest has no column {', '.join(missing)}. Prepare the corpus "
+                "again."
+            )
+        rows = list(reader)
     utterances: dict[str, dict] = {}
     for row in rows:
         wav = row["wav"].replace("$data_root", str(data_root), 1)

@@ -59,12 +59,12 @@ def results(hypotheses: Mapping[str, list[Hypothesis]]) -> dict:
     report: dict = {}
     for task, metric, score in (("asr", "wer", word_error_rate), ("st", "bleu", bleu)):
         scores = {
-            name.partition("/")[2]: round(score(made), 2)
+            name.partition("/")[2]: score(made)
             for name, made in hypotheses.items()
             if name.startswith(f"{task}/")
         }
         if scores:
-            report[metric] = scores
+            report[metric] = {name: round(value, 2) for name, value in scores.items()}
             report[f"{metric}_mean"] = round(sum(scores.values()) / len(scores), 2)
     if "bleu" in report:
         report["bleu_signature"] = bleu_signature()
@@ -105,7 +105,7 @@ class RunningMeans:
     @mark_as_saver
     def _save(self, path) -> None:
         with Path(path).open("w", encoding="utf-8") as file:
-            yaml.safe_dump({"sums": self.sums, "counts": self.counts}, file)
+            yaml.safe_dump({"sums": self.sums, "counts": self.counts}, file, sort_keys=False)
 
     @mark_as_loader
     def _load(self, path, end_of_epoch: bool) -> None:

@@ -14,6 +14,9 @@ BLANK, BOS, EOS, UNKNOWN = 0, 1, 2, 3
 """Special tokens. BLANK (CTC's, also padding) is distinct from UNKNOWN, as CTC needs."""
 
 
+MODEL_TYPES = ("unigram", "bpe")
+
+
 def train_tokenizer(
     path: str | Path, sentences: Iterable[str], vocab_size: int, model_type: str = "unigram"
 ) -> None:
@@ -28,17 +31,22 @@ def train_tokenizer(
     vocab_size : int
         Number of tokens, the four special ones included.
     model_type : str
-        ``unigram``, ``bpe`` or ``char``.
+        ``unigram`` or ``bpe``.
 
     Raises
     ------
     ValueError
-        If the text cannot support the vocabulary size, with the sizes that it can.
+        If the model type is unknown, there is no text, or it cannot support the vocabulary size;
+        the message says which sizes it can.
     """
     path = Path(path)
     if path.exists():
         return
-    sentences = list(sentences)
+    if model_type not in MODEL_TYPES:
+        raise ValueError(
+            f"token_type: found {model_type!r}, expected one of {', '.join(MODEL_TYPES)}."
+        )
+    sentences = [sentence for sentence in sentences if sentence.strip()]
     if not sentences:
         raise ValueError(f"{path.name}: there is no text to train this tokenizer from.")
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -60,6 +68,7 @@ def train_tokenizer(
                 minloglevel=2,
             )
         except RuntimeError as error:
+            partial.unlink()
             raise ValueError(_explain(path.name, vocab_size, len(sentences), str(error))) from error
     partial.replace(path)
 
@@ -70,8 +79,13 @@ def load_tokenizer(path: str | Path) -> sentencepiece.SentencePieceProcessor:
     Raises
     ------
     ValueError
-        If the file is not a SentencePiece model.
+        If the file is missing or not a SentencePiece model.
     """
+    if not Path(path).is_file():
+        raise ValueError(
+            f"{path} is missing. train.py makes it; to test a run, give the tokenizer_folder it was "
+            "trained with."
+        )
     try:
         return sentencepiece.SentencePieceProcessor(model_file=str(path))
     except (RuntimeError, OSError) as error:
@@ -82,9 +96,16 @@ def load_tokenizer(path: str | Path) -> sentencepiece.SentencePieceProcessor:
 
 
 def _explain(name: str, vocab_size: int, sentences: int, error: str) -> str:
-    limit = re.search(r"(<=|>=|smaller than|larger than)\s*(\d+)", error)
-    bound = f" SentencePiece asks for a size {limit[1]} {limit[2]}." if limit else f" ({error})"
+    """Say which sizes are possible; SentencePiece does, in two forms."""
+    largest = re.search(r"<= (\d+)", error)
+    smallest = re.search(r"required_chars\. \d+ vs (\d+)", error)
+    if largest:
+        bound = f"at most {largest[1]}"
+    elif smallest:
+        bound = f"at least {smallest[1]}"
+    else:
+        bound = f"another size ({error})"
     return (
         f"{name}: the {sentences} training sentences cannot support a vocabulary of {vocab_size} "
-        f"tokens.{bound} Set asr_vocab_size or st_vocab_size accordingly."
+        f"tokens, but {bound}. Set asr_vocab_size or st_vocab_size accordingly."
     )

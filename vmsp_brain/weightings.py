@@ -4,7 +4,6 @@ only saves and restores their state, so that a resumed run goes on from the λ i
 
 from typing import Any
 
-from torch import nn
 from torchjd.aggregation import Weighting
 
 
@@ -18,7 +17,7 @@ def weighting_state(weighting: Weighting) -> dict[str, Any]:
     Arguments
     ---------
     weighting : Weighting
-        Any weighting of ``torchjd.aggregation``.
+        A weighting of ``torchjd.aggregation`` that takes a Gramian.
 
     Returns
     -------
@@ -26,11 +25,16 @@ def weighting_state(weighting: Weighting) -> dict[str, Any]:
         Tensors and plain values, which ``torch.load`` reads with ``weights_only=True``.
     """
     return {
-        "buffers": dict(weighting.named_buffers()),
+        "class": type(weighting).__name__,
+        "buffers": {
+            f"{path}.{name}" if path else name: buffer
+            for path, module in weighting.named_modules()
+            for name, buffer in module._buffers.items()
+        },
         "keys": {
             name: module._state_key
             for name, module in weighting.named_modules()
-            if getattr(module, "_state_key", None) is not None
+            if hasattr(module, "_state_key")
         },
     }
 
@@ -50,19 +54,15 @@ def restore_weighting(weighting: Weighting, state: dict[str, Any]) -> None:
     ValueError
         If the state came from another kind of weighting.
     """
+    if state["class"] != type(weighting).__name__:
+        raise ValueError(
+            f"The checkpoint's weighting is {state['class']}, this run's is "
+            f"{type(weighting).__name__}. Resume with the weighting the run was started with, or "
+            "start a run in a new output_folder."
+        )
     for name, value in state["buffers"].items():
-        module, leaf = _owner(weighting, name)
-        if leaf not in module._buffers:
-            raise ValueError(
-                f"The checkpoint holds `{name}` of another weighting than "
-                f"{type(weighting).__name__}. Resume with the weighting the run was started with, "
-                "or start a run in a new output_folder."
-            )
-        setattr(module, leaf, value.clone())
+        path, _, leaf = name.rpartition(".")
+        value = None if value is None else value.clone()
+        setattr(weighting.get_submodule(path), leaf, value)
     for name, key in state["keys"].items():
         weighting.get_submodule(name)._state_key = key
-
-
-def _owner(weighting: Weighting, name: str) -> tuple[nn.Module, str]:
-    path, _, leaf = name.rpartition(".")
-    return weighting.get_submodule(path), leaf

@@ -22,18 +22,9 @@ from clip_check import Clip, ClipJournal
 from covost_text import normalize_transcription, normalize_translation
 from covost_tsv import SPLITS, CorpusError, Row, Source, find_source, read_rows
 
+from vmsp_brain.manifests import COLUMNS
 from vmsp_brain.objectives import split_pair
 
-COLUMNS = (
-    "ID",
-    "duration",
-    "wav",
-    "language",
-    "transcription",
-    "target_language",
-    "translation",
-    "speaker",
-)
 LISTED = 20
 """Faulty rows that an error message lists; the report has all."""
 

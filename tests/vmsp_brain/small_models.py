@@ -73,9 +73,7 @@ def small_objectives(
 
 def small_wav2vec2(d_model: int = 16) -> Wav2Vec2Objective:
     """The self-supervised objective over a `small_encoder`."""
-    return Wav2Vec2Objective(
-        LATENT_SIZE, d_model, quantized_size=8, num_codes=8, num_negatives=10
-    )
+    return Wav2Vec2Objective(LATENT_SIZE, d_model, quantized_size=8, num_codes=8, num_negatives=10)
 
 
 def noise(*seconds: float, seed: int = 0) -> tuple[torch.Tensor, torch.Tensor]:

@@ -3,7 +3,8 @@
 They know nothing of hierarchies and gradients; `vmsp_brain.brain` brings the two together.
 """
 
-from collections.abc import Callable, Iterable
+import re
+from collections.abc import Callable, Sequence
 
 from torch import nn
 
@@ -21,8 +22,8 @@ __all__ = [
 
 
 def multilingual_objectives(
-    languages: Iterable[str],
-    pairs: Iterable[str],
+    languages: Sequence[str],
+    pairs: Sequence[str],
     recognition: Callable[..., nn.Module],
     translation: Callable[..., nn.Module],
     ssl: nn.Module,
@@ -50,8 +51,11 @@ def multilingual_objectives(
     ValueError
         If a language or pair is doubled or malformed.
     """
-    languages, pairs = list(languages), list(pairs)
     for key, values in (("languages", languages), ("pairs", pairs)):
+        if isinstance(values, str):
+            raise ValueError(f"{key}: found {values!r}, expected a list such as [{values}].")
+        if not all(values):
+            raise ValueError(f"{key}: found an empty name in {list(values)}. Remove it.")
         doubled = sorted({value for value in values if values.count(value) > 1})
         if doubled:
             raise ValueError(f"{key}: {', '.join(doubled)} is listed twice. List each once.")
@@ -73,14 +77,17 @@ def multilingual_objectives(
 
 
 def split_pair(pair: str) -> tuple[str, str]:
-    """Source and target language of a pair such as ``fr-en``.
+    """Source and target language of a pair such as ``fr-en`` or ``zh-CN-en``.
 
     Raises
     ------
     ValueError
-        If the pair is malformed. Language codes may have a region: ``en-zh-CN`` is en to zh-CN.
+        If the pair is malformed. A language code is lower case, its region upper case.
     """
-    source, _, target = pair.partition("-")
-    if not source or not target:
-        raise ValueError(f"pairs: found {pair!r}, expected source-target such as fr-en.")
-    return source, target
+    language = "([a-z]{2,3}(?:-[A-Z]{2})?)"
+    match = re.fullmatch(f"{language}-{language}", pair)
+    if not match:
+        raise ValueError(
+            f"pairs: found {pair!r}, expected source-target such as fr-en or zh-CN-en."
+        )
+    return match[1], match[2]

@@ -158,7 +158,7 @@ class AttentionObjective(nn.Module):
             min_decode_ratio=0.0,
             max_decode_ratio=max_decode_ratio,
             beam_size=beam_size,
-            using_eos_threshold=False,
+            using_eos_threshold=True,
             scorer=self.scorer(),
         )
         hypotheses, *_ = searcher(frames.data, frames.relative_lengths)

@@ -21,7 +21,7 @@ class CTCAttentionObjective(AttentionObjective):
     ctc_weight : float
         Share of CTC in the loss, between 0 and 1.
     ctc_weight_decode : float
-        Weight of CTC's score in beam search, 0 for none.
+        Share of CTC's score in beam search, between 0 (none) and 1.
     **attention
         See `AttentionObjective`.
     """
@@ -32,6 +32,10 @@ class CTCAttentionObjective(AttentionObjective):
         super().__init__(**attention)
         if not 0 <= ctc_weight <= 1:
             raise ValueError(f"ctc_weight: found {ctc_weight!r}, expected a share from 0 to 1.")
+        if not 0 <= ctc_weight_decode <= 1:
+            raise ValueError(
+                f"ctc_weight_decode: found {ctc_weight_decode!r}, expected a share from 0 to 1."
+            )
         self.ctc_weight = ctc_weight
         self.ctc_weight_decode = ctc_weight_decode
         self.ctc = Linear(attention["vocab_size"], input_size=attention["d_model"])

@@ -1,0 +1,20 @@
+"""Fixtures of the recipe's tests."""
+
+import shutil
+from pathlib import Path
+
+import pytest
+from make_mini_covost import make_mini_covost
+
+
+@pytest.fixture(scope="session")
+def mini_covost(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """mini-CoVoST with a few utterances of en, fr and es, and a copy of es under the name of it.
+
+    The copy stands for a language that the recipe's files do not name.
+    """
+    folder = tmp_path_factory.mktemp("mini_covost")
+    make_mini_covost(folder, train=24, dev=3, test=3, languages=["en", "fr", "es"], workers=2)
+    shutil.copytree(folder / "es", folder / "it")
+    (folder / "it" / "covost_v2.es_en.tsv").rename(folder / "it" / "covost_v2.it_en.tsv")
+    return folder

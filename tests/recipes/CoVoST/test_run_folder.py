@@ -1,0 +1,55 @@
+from pathlib import Path
+
+import pytest
+from hyperpyyaml import resolve_references
+from run_folder import check_run_folder
+
+YAML = """
+seed: 1
+number_of_epochs: 3
+output_folder: {folder}
+sizes:
+    width: 8
+optimizer: !name:torch.optim.Adam
+    lr: !ref <seed>
+"""
+
+
+@pytest.fixture
+def experiment(tmp_path: Path) -> str:
+    path = tmp_path / "experiment.yaml"
+    path.write_text(YAML.format(folder=tmp_path / "run"))
+    return str(path)
+
+
+def start_run(tmp_path: Path, experiment: str, overrides: str = "") -> None:
+    (tmp_path / "run").mkdir()
+    resolved = resolve_references(Path(experiment).read_text(), overrides)
+    (tmp_path / "run" / "hyperparams.yaml").write_text(resolved.getvalue())
+
+
+def test_a_new_folder_and_the_same_configuration_are_fine(tmp_path, experiment):
+    check_run_folder(experiment, "")
+    start_run(tmp_path, experiment, "seed: 2")
+    check_run_folder(experiment, "seed: 2")
+
+
+def test_a_run_may_be_made_longer(tmp_path, experiment):
+    start_run(tmp_path, experiment)
+    check_run_folder(experiment, "number_of_epochs: 5")
+
+
+@pytest.mark.parametrize(
+    ("overrides", "message"),
+    [
+        ("seed: 2", r"seed: was 1, is now 2"),
+        ("sizes: {width: 16}", r"sizes\[width\]: was 8, is now 16"),
+        ("optimizer: !name:torch.optim.SGD", r"optimizer.*Adam"),
+    ],
+)
+def test_another_configuration_is_refused_by_key(tmp_path, experiment, overrides, message):
+    start_run(tmp_path, experiment)
+    with pytest.raises(ValueError, match=message) as error:
+        check_run_folder(experiment, overrides)
+    assert str(tmp_path / "run") in str(error.value)
+    assert "another --output_folder" in str(error.value)

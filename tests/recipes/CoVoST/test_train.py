@@ -1,0 +1,213 @@
+"""The recipe as a user runs it: commands on a corpus on disk."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+import torch
+import yaml
+from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+ROOT = Path(__file__).parents[3]
+TINY = [
+    "--d_model=16",
+    "--nhead=4",
+    "--d_ffn=32",
+    "--conformer={num_layers: 1, front_end_channels: 4, n_mels: 40}",
+    "--asr_vocab_size=40",
+    "--st_vocab_size=50",
+    "--batch_size=2",
+    "--ssl_batch_size=2",
+    "--warmup_steps=2",
+    "--number_of_epochs=2",
+    "--num_workers=0",
+    "--test_search={beam_size: 2, max_decode_ratio: 0.3}",
+    "--valid_search={max_decode_ratio: 0.3}",
+]
+
+
+def command(script: str, yaml_file: str, data: Path, out: Path, *more: str) -> list[str]:
+    """A command line; a later option takes the place of an earlier one of the same key."""
+    options = [f"--data_folder={data}", f"--output_folder={out}", *TINY, *more]
+    by_key = {option.partition("=")[0]: option for option in options}
+    script = str(ROOT / "recipes" / "CoVoST" / script)
+    return [sys.executable, script, str(ROOT / "hparams" / yaml_file), *by_key.values()]
+
+
+def run(*arguments, check: bool = True) -> subprocess.CompletedProcess:
+    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
+    done = subprocess.run(
+        command(*arguments), capture_output=True, text=True, env=environment, check=False
+    )
+    assert done.returncode == 0 or not check, done.stdout + done.stderr
+    return done
+
+
+def last_parameters(out: Path) -> dict[str, torch.Tensor]:
+    """All tensors of the last checkpoint."""
+    folder = max((out / "save").glob("CKPT*"))
+    tensors = {}
+    for part in ("encoder", "objectives", "encoder_optimizer", "heads_optimizer", "hierarchy"):
+        saved = torch.load(folder / f"{part}.ckpt", weights_only=True)
+        leaves, _ = torch.utils._pytree.tree_flatten_with_path(saved)
+        tensors |= {f"{part}{path}": leaf for path, leaf in leaves if torch.is_tensor(leaf)}
+    return tensors
+
+
+@pytest.fixture(scope="module")
+def uas_run(mini_covost: Path, tmp_path_factory) -> tuple[Path, str]:
+    """A run of uas.yaml on other languages than it names, and what it printed."""
+    out = tmp_path_factory.mktemp("uas") / "run"
+    done = run(
+        "train.py", "uas.yaml", mini_covost, out,
+        "--languages=[en, es, it]", "--pairs=[es-en, it-en]",
+    )  # fmt: skip
+    return out, done.stdout
+
+
+def test_results_agree_with_the_table_and_the_hypotheses(uas_run):
+    out, printed = uas_run
+    results = json.loads((out / "results.json").read_text())
+    assert set(results["wer"]) == {"en", "es", "it"}
+    assert set(results["bleu"]) == {"es-en", "it-en"}
+    for name, score in {**results["wer"], **results["bleu"]}.items():
+        assert f"{name:<12}{score:>8.2f}" in printed
+    assert results["wer_mean"] == pytest.approx(sum(results["wer"].values()) / 3, abs=0.01)
+    assert results["bleu_signature"].startswith("nrefs:1|case:mixed")
+    for name in ("asr_en", "asr_es", "asr_it", "st_es-en", "st_it-en"):
+        lines = (out / "test" / f"{name}.tsv").read_text().splitlines()
+        assert lines[0].split("\t") == ["id", "reference", "hypothesis"]
+        assert len(lines) == 1 + 3
+
+
+def test_evaluation_alone_gives_the_same_results(uas_run, mini_covost: Path):
+    out, _ = uas_run
+    before = (out / "results.json").read_text()
+    (out / "results.json").unlink()
+    run(
+        "evaluate.py", "uas.yaml", mini_covost, out,
+        "--languages=[en, es, it]", "--pairs=[es-en, it-en]",
+    )  # fmt: skip
+    assert (out / "results.json").read_text() == before
+
+
+def test_tensorboard_shows_losses_weights_penalties_and_scores(uas_run):
+    out, _ = uas_run
+    tags = set()
+    for file in (out / "tensorboard").iterdir():
+        tags |= set(EventAccumulator(str(file)).Reload().Tags()["scalars"])
+    objectives = ["asr/en", "asr/es", "asr/it", "st/es-en", "st/it-en", "ssl"]
+    for group in ("loss_train", "loss_valid", "lambda"):
+        assert {f"{group}/{name}" for name in objectives} <= tags
+    assert {"penalty/eta_1", "penalty/eta_2", "WER_valid/it", "BLEU_valid/it-en"} <= tags
+    assert {"learning_rate/encoder", "learning_rate/heads"} <= tags
+
+
+def test_the_best_checkpoint_is_the_primary_levels(uas_run):
+    out, _ = uas_run
+    metas = [yaml.safe_load(path.read_text()) for path in (out / "save").glob("*/CKPT.yaml")]
+    assert all({"WER", "BLEU", "epoch"} <= meta.keys() for meta in metas)
+    assert len((out / "train_log.txt").read_text().splitlines()) == 2  # a line per epoch
+
+
+def test_usa_trains_too(mini_covost: Path, tmp_path: Path):
+    run(
+        "train.py", "usa.yaml", mini_covost, tmp_path / "run", "--languages=[en, fr]",
+        "--pairs=[fr-en]", "--number_of_epochs=1", "--st_vocabulary=separate",
+    )  # fmt: skip
+    results = json.loads((tmp_path / "run" / "results.json").read_text())
+    assert set(results["bleu"]) == {"fr-en"}
+    assert (tmp_path / "run" / "tokenizers" / "st_fr-en.model").exists()
+
+
+def test_a_killed_run_ends_bit_identical(mini_covost: Path, tmp_path: Path):
+    options = ("--languages=[en, fr]", "--pairs=[fr-en]", "--ckpt_interval_steps=1")
+    options += ("--ckpt_interval_minutes=0", "--dropout=0.1")
+    whole, killed = tmp_path / "whole", tmp_path / "killed"
+    run("train.py", "uas.yaml", mini_covost, whole, *options)
+
+    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
+    arguments = command("train.py", "uas.yaml", mini_covost, killed, *options)
+    process = subprocess.Popen(
+        arguments, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+    )
+    while not _in_mid_epoch(killed, epoch=2):
+        assert process.poll() is None, "the run ended before it could be killed"
+        time.sleep(0.01)
+    process.send_signal(signal.SIGKILL)
+    process.wait()
+    assert not (killed / "results.json").exists()
+
+    run("train.py", "uas.yaml", mini_covost, killed, *options)
+    expected, found = last_parameters(whole), last_parameters(killed)
+    assert expected.keys() == found.keys()
+    assert len(expected) > 100
+    different = [name for name, value in expected.items() if not torch.equal(value, found[name])]
+    assert not different
+    assert (whole / "results.json").read_text() == (killed / "results.json").read_text()
+    assert (whole / "train_log.txt").read_text() == (killed / "train_log.txt").read_text()
+
+
+def _in_mid_epoch(out: Path, epoch: int) -> bool:
+    """Whether the newest checkpoint is of the middle of this epoch."""
+    for path in (out / "save").glob("CKPT*"):
+        try:
+            meta = yaml.safe_load((path / "CKPT.yaml").read_text())
+            current = int((path / "epoch_counter.ckpt").read_text())
+            steps = yaml.safe_load((path / "brain.ckpt").read_text())["step"]
+        except OSError:
+            continue  # being deleted
+        if not meta["end-of-epoch"] and current == epoch and steps >= 2:
+            return True
+    return False
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (["--order=SUA"], "order: found 'SUA', expected one of UAS, USA"),
+        (["--asr_vocab_size=5000"], "cannot support a vocabulary of 5000 tokens"),
+        (["--pairs=[de-en]"], "translates from 'de', which is not among the languages en, fr"),
+        (["--pairs=[fr-de]"], "found neither covost_v2.fr_de.tsv"),
+        (["--pairs=[]"], "['st/*'], matches no objective"),
+        (["--data_folder=nowhere"], "data_folder: nowhere is not a folder"),
+        (["--ordr=UAS"], "ordr"),
+    ],
+)
+def test_wrong_settings_stop_with_a_message(mini_covost, tmp_path, options, message):
+    done = run(
+        "train.py", "uas.yaml", mini_covost, tmp_path / "run", "--languages=[en, fr]",
+        "--pairs=[fr-en]", *options, check=False,
+    )  # fmt: skip
+    assert done.returncode != 0
+    assert message in done.stderr + done.stdout
+
+
+def test_another_configuration_in_the_same_folder_is_refused(uas_run, mini_covost: Path):
+    out, _ = uas_run
+    before = (out / "results.json").read_text()
+    done = run("train.py", "uas.yaml", mini_covost, out, check=False)
+    assert done.returncode != 0
+    assert "holds a run with another configuration" in done.stderr
+    assert "languages[1]: was es, is now fr" in done.stderr
+    assert (out / "results.json").read_text() == before
+
+
+def test_uas_and_usa_differ_in_the_order_alone():
+    def settings(name: str) -> list[str]:
+        lines = (ROOT / "hparams" / name).read_text().splitlines()
+        return lines[next(i for i, line in enumerate(lines) if not line.startswith("#")) :]
+
+    different = [
+        pair
+        for pair in zip(settings("uas.yaml"), settings("usa.yaml"), strict=True)
+        if pair[0] != pair[1]
+    ]
+    assert [[line.split()[:2] for line in pair] for pair in different] == [
+        [["order:", "UAS"], ["order:", "USA"]]
+    ]

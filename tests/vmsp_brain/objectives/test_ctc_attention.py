@@ -1,0 +1,177 @@
+"""The recognition loss is a mixture of CTC and attention; both take part in the search."""
+
+import copy
+
+import pytest
+import torch
+import torch.nn.functional as F
+from small_models import noise, small_encoder
+from speechbrain.dataio.batch import PaddedBatch
+from torch import Tensor
+
+from vmsp_brain.encoders import Frames
+from vmsp_brain.objectives import CTCAttentionObjective
+from vmsp_brain.tokenizers import BLANK
+
+NAME = "asr/fr"
+TARGETS = [[5, 6, 6, 8, 9], [10, 4], [12, 12, 13]]
+LENGTHS = [40, 25, 33]
+
+
+def objective(**overrides) -> CTCAttentionObjective:
+    arguments = {"vocab_size": 20, "d_model": 16, "d_ffn": 32, **overrides}
+    return CTCAttentionObjective(name=NAME, source="fr", **arguments)
+
+
+def batch_of(targets: list[list[int]]) -> PaddedBatch:
+    return PaddedBatch([{NAME: torch.tensor(tokens, dtype=torch.long)} for tokens in targets])
+
+
+def random_frames(lengths: list[int] = LENGTHS) -> Frames:
+    return Frames(torch.randn(len(lengths), max(lengths), 16), torch.tensor(lengths))
+
+
+def ctc_by_hand(log_probabilities: Tensor, target: list[int]) -> Tensor:
+    """-log P(target) by the forward recursion over target with blanks between, (T, V) in."""
+    labels = [BLANK]
+    for token in target:
+        labels += [token, BLANK]
+    impossible = torch.tensor(-1e30)
+    alpha = [impossible] * len(labels)
+    alpha[0], alpha[1] = log_probabilities[0, BLANK], log_probabilities[0, labels[1]]
+    for frame in log_probabilities[1:]:
+        previous, alpha = alpha, []
+        for s, label in enumerate(labels):
+            before = [previous[s]]
+            if s >= 1:
+                before.append(previous[s - 1])
+            if s >= 2 and label not in (BLANK, labels[s - 2]):
+                before.append(previous[s - 2])
+            alpha.append(torch.stack(before).logsumexp(0) + frame[label])
+    return -torch.stack(alpha[-2:]).logsumexp(0)
+
+
+def test_ctc_loss_is_that_of_single_utterances_per_token():
+    head, frames = objective(ctc_weight=1.0), random_frames()
+    losses = []
+    for i, (length, target) in enumerate(zip(LENGTHS, TARGETS, strict=True)):
+        log_probabilities = head.ctc(frames.data[i, :length]).log_softmax(-1)
+        losses.append(ctc_by_hand(log_probabilities, target) / len(target))
+    expected = torch.stack(losses).mean()
+    torch.testing.assert_close(head.loss(frames, batch_of(TARGETS)), expected)
+
+
+def test_ctc_loss_agrees_with_torch_on_single_utterances():
+    head, frames = objective(ctc_weight=1.0), random_frames()
+    losses = []
+    for i, (length, target) in enumerate(zip(LENGTHS, TARGETS, strict=True)):
+        log_probabilities = head.ctc(frames.data[i, :length]).log_softmax(-1)
+        losses.append(
+            F.ctc_loss(
+                log_probabilities.unsqueeze(1),
+                torch.tensor([target]),
+                torch.tensor([length]),
+                torch.tensor([len(target)]),
+            )
+        )
+    expected = torch.stack(losses).mean()
+    torch.testing.assert_close(head.loss(frames, batch_of(TARGETS)), expected)
+
+
+def test_loss_is_the_weighted_sum_of_its_parts():
+    frames, batch, parts = random_frames(), batch_of(TARGETS), {}
+    head = objective()
+    for weight in (0.0, 0.3, 1.0):
+        head.ctc_weight = weight
+        parts[weight] = head.loss(frames, batch)
+    torch.testing.assert_close(parts[0.3], 0.3 * parts[1.0] + 0.7 * parts[0.0])
+
+
+def test_loss_does_not_depend_on_padding_or_order():
+    head, frames, order = objective(), random_frames(), [2, 0, 1]
+    expected = head.loss(frames, batch_of(TARGETS))
+    longer = torch.cat([frames.data, torch.randn(3, 30, 16)], 1)
+    permuted = Frames(longer[order], frames.lengths[order])
+    torch.testing.assert_close(head.loss(permuted, batch_of([TARGETS[i] for i in order])), expected)
+
+
+def test_utterances_without_transcription_do_not_count():
+    head, frames = objective(), random_frames()
+    with_gap = head.loss(frames, batch_of([TARGETS[0], [], TARGETS[2]]))
+    rest = Frames(frames.data[[0, 2]], frames.lengths[[0, 2]])
+    torch.testing.assert_close(with_gap, head.loss(rest, batch_of([TARGETS[0], TARGETS[2]])))
+
+
+def test_more_tokens_than_frames_give_a_finite_loss():
+    head, frames = objective(), random_frames([3, 20])
+    frames.data.requires_grad_()
+    loss = head.loss(frames, batch_of([[5, 6, 7, 8, 9], [4]]))
+    loss.backward()
+    assert loss.isfinite()
+    assert frames.data.grad.isfinite().all()
+
+
+def test_loss_falls_on_a_fixed_batch():
+    head, encoder = objective(), small_encoder()
+    wavs, lengths = noise(1.0, 0.6, 0.8)
+    optimizer = torch.optim.Adam([*head.parameters(), *encoder.parameters()], lr=5e-3)
+    losses = []
+    for _ in range(30):
+        loss = head.loss(encoder(wavs, lengths), batch_of(TARGETS))
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+        losses.append(loss.item())
+    assert losses[-1] < 0.6 * losses[0]
+
+
+@pytest.fixture(scope="module")
+def overfitted() -> tuple[CTCAttentionObjective, Frames]:
+    """A head that knows two utterances by heart."""
+    torch.manual_seed(0)
+    head, frames = objective(label_smoothing=0.0), random_frames(LENGTHS[:2])
+    optimizer = torch.optim.Adam(head.parameters(), lr=1e-2)
+    for _ in range(200):
+        optimizer.zero_grad()
+        head.loss(frames, batch_of(TARGETS[:2])).backward()
+        optimizer.step()
+    return head.eval(), frames
+
+
+@pytest.mark.parametrize("ctc_weight_decode", [0.0, 0.4])
+@pytest.mark.parametrize("beam_size", [1, 4])
+def test_search_gives_back_what_was_learned(overfitted, beam_size, ctc_weight_decode):
+    head, frames = overfitted
+    head.ctc_weight_decode = ctc_weight_decode
+    assert head.search(frames, beam_size, max_decode_ratio=1.0) == TARGETS[:2]
+
+
+def test_ctc_takes_part_in_the_search_with_its_weight(overfitted):
+    """A CTC output that knows other words wins if its weight is large."""
+    head, frames = copy.deepcopy(overfitted)
+    with torch.no_grad():
+        row = head.ctc.w.weight[[TARGETS[1][0], 15]]
+        head.ctc.w.weight[[15, TARGETS[1][0]]] = row  # CTC hears 15 where it heard 10
+        bias = head.ctc.w.bias[[TARGETS[1][0], 15]]
+        head.ctc.w.bias[[15, TARGETS[1][0]]] = bias
+    found = {}
+    for weight in (0.0, 0.99):
+        head.ctc_weight_decode = weight
+        found[weight] = head.search(frames, 4, max_decode_ratio=1.0)[1][0]
+    assert found == {0.0: 10, 0.99: 15}
+
+
+def test_without_weight_ctc_is_not_computed():
+    assert objective(ctc_weight_decode=0.0).scorer() is None
+    assert objective(ctc_weight_decode=0.4).scorer().weights["ctc"] == 0.4
+
+
+@pytest.mark.parametrize("weight", [-0.1, 1.1])
+def test_a_ctc_weight_that_is_no_share_is_refused(weight):
+    with pytest.raises(ValueError, match=rf"ctc_weight: found {weight}"):
+        objective(ctc_weight=weight)
+
+
+def test_a_negative_ctc_weight_in_the_search_is_refused():
+    with pytest.raises(ValueError, match="ctc_weight_decode"):
+        objective(ctc_weight_decode=-0.4)

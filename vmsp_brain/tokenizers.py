@@ -83,8 +83,8 @@ def load_tokenizer(path: str | Path) -> sentencepiece.SentencePieceProcessor:
     """
     if not Path(path).is_file():
         raise ValueError(
-            f"{path} is missing. train.py makes it; to test a run, give the tokenizer_folder it was "
-            "trained with."
+            f"{path} is missing. train.py makes it; to test a run, give the tokenizer_folder that "
+            "it was trained with."
         )
     try:
         return sentencepiece.SentencePieceProcessor(model_file=str(path))

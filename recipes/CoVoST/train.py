@@ -16,6 +16,7 @@ from run_folder import check_run_folder
 from speechbrain.utils.distributed import ddp_init_group, run_on_main
 
 from vmsp_brain.brain import VMSPBrain
+from vmsp_brain.plots import save_run_figure
 
 if __name__ == "__main__":
     hparams_file, run_opts, overrides = sb.parse_arguments(sys.argv[1:])
@@ -47,3 +48,4 @@ if __name__ == "__main__":
         **brain.primary_metric(),
         test_loader_kwargs=data["test"].loader_kwargs,
     )
+    run_on_main(save_run_figure, args=[hparams["output_folder"]])

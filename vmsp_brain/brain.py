@@ -154,7 +154,7 @@ class VMSPBrain(sb.Brain):
         self.hparams.encoder_lr_schedule(self.optimizers_dict["encoder"])
         self.hparams.head_lr_schedule(self.optimizers_dict["heads"])
         self.optimizers_step()
-        if self.optimizer_step % SCALARS_EVERY == 0:
+        if self.optimizer_step % SCALARS_EVERY == 1:
             self._write_scalars("lambda", self.lambdas(), self.optimizer_step)
 
     def _discard_step(self, gramians: list[Tensor]) -> None:

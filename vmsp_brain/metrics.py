@@ -54,14 +54,14 @@ def results(hypotheses: Mapping[str, list[Hypothesis]]) -> dict:
     -------
     dict
         ``wer`` and ``bleu`` by language and pair, ``wer_mean``, ``bleu_mean`` and
-        ``bleu_signature``. A task without objectives has neither its figures nor its mean.
+        ``bleu_signature``. What has no hypotheses (``--debug`` evaluates few batches) is not there.
     """
     report: dict = {}
     for task, metric, score in (("asr", "wer", word_error_rate), ("st", "bleu", bleu)):
         scores = {
             name.partition("/")[2]: score(made)
             for name, made in hypotheses.items()
-            if name.startswith(f"{task}/")
+            if name.startswith(f"{task}/") and made
         }
         if scores:
             report[metric] = {name: round(value, 2) for name, value in scores.items()}

@@ -118,7 +118,8 @@ def _draw_curves(axis: Axes, curves: Mapping[str, Curve], languages: Sequence[st
             linestyle={"st": "--", "ssl": ":"}.get(name.partition("/")[0], "-"),
         )
     axis.grid(alpha=0.3)
-    axis.legend(fontsize=8, ncols=2)
+    if curves:
+        axis.legend(fontsize=8, ncols=2)
 
 
 def _language(name: str) -> str:

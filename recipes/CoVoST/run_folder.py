@@ -45,6 +45,8 @@ def check_run_folder(hparams_file: str, overrides: str) -> None:
     if not saved_file.exists():
         return
     before = _flatten(StringIO(saved_file.read_text(encoding="utf-8")))
+    moved_from = before["output_folder"]  # a run's folder may be moved
+    before = {key: value.replace(moved_from, now["output_folder"]) for key, value in before.items()}
     changed = [
         f"  {key}: was {before.get(key, 'absent')}, is now {now.get(key, 'absent')}"
         for key in sorted(before.keys() | now.keys())

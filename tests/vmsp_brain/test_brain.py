@@ -125,3 +125,16 @@ def test_checkpoints_wait_until_the_rows_are_used():
     brain.step = 2
     brain.fit_batch(make_batch(brain))
     assert brain._should_save_intra_epoch_ckpt(0.0, 5)
+
+
+def test_autocast_keeps_rows_and_update_in_float32_and_close():
+    plain = make_brain("UAS", ["en", "fr"], ["fr-en"])
+    expected = step_gradients(plain, make_batch(plain))
+    brain = make_brain("UAS", ["en", "fr"], ["fr-en"], precision="bf16")
+    found = step_gradients(brain, make_batch(brain))
+    encoder = [name for name in expected if name.startswith("encoder.")]
+    expected = torch.cat([expected[name].flatten() for name in encoder])
+    found = torch.cat([found[name].flatten() for name in encoder])
+    assert found.dtype == torch.float32
+    assert torch.cosine_similarity(found, expected, dim=0) > 0.98
+    assert found.norm() == pytest.approx(float(expected.norm()), rel=0.1)

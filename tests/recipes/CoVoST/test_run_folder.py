@@ -39,6 +39,12 @@ def test_a_run_may_be_made_longer(tmp_path, experiment):
     check_run_folder(experiment, "number_of_epochs: 5")
 
 
+def test_a_run_may_be_moved(tmp_path, experiment):
+    start_run(tmp_path, experiment)
+    (tmp_path / "run").rename(tmp_path / "elsewhere")
+    check_run_folder(experiment, f"output_folder: {tmp_path / 'elsewhere'}")
+
+
 @pytest.mark.parametrize(
     ("overrides", "message"),
     [

@@ -115,6 +115,30 @@ def test_the_best_checkpoint_is_the_primary_levels(uas_run):
     assert len((out / "train_log.txt").read_text().splitlines()) == 2  # a line per epoch
 
 
+def test_two_processes_train_with_torchrun(mini_covost: Path, tmp_path: Path):
+    arguments = command(
+        "train.py", "uas.yaml", mini_covost, tmp_path / "run", "--languages=[en, fr]",
+        "--pairs=[fr-en]", "--number_of_epochs=1",
+    )  # fmt: skip
+    launch = ["-m", "torch.distributed.run", "--nproc_per_node=2", "--standalone"]
+    arguments[1:1] = launch
+    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
+    done = subprocess.run(
+        [*arguments, "--distributed_backend=gloo"], capture_output=True, text=True, env=environment
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert set(json.loads((tmp_path / "run" / "results.json").read_text())["wer"]) == {"en", "fr"}
+    assert done.stdout.count("Test WER") == 1
+
+
+def test_debug_mode_runs_a_few_batches(mini_covost: Path, tmp_path: Path):
+    run(
+        "train.py", "uas.yaml", mini_covost, tmp_path / "run", "--languages=[en, fr]",
+        "--pairs=[fr-en]", "--debug", "--noprogressbar",
+    )  # fmt: skip
+    assert len((tmp_path / "run" / "train_log.txt").read_text().splitlines()) == 2
+
+
 def test_usa_trains_too(mini_covost: Path, tmp_path: Path):
     run(
         "train.py", "usa.yaml", mini_covost, tmp_path / "run", "--languages=[en, fr]",
@@ -196,18 +220,3 @@ def test_another_configuration_in_the_same_folder_is_refused(uas_run, mini_covos
     assert "holds a run with another configuration" in done.stderr
     assert "languages[1]: was es, is now fr" in done.stderr
     assert (out / "results.json").read_text() == before
-
-
-def test_uas_and_usa_differ_in_the_order_alone():
-    def settings(name: str) -> list[str]:
-        lines = (ROOT / "hparams" / name).read_text().splitlines()
-        return lines[next(i for i, line in enumerate(lines) if not line.startswith("#")) :]
-
-    different = [
-        pair
-        for pair in zip(settings("uas.yaml"), settings("usa.yaml"), strict=True)
-        if pair[0] != pair[1]
-    ]
-    assert [[line.split()[:2] for line in pair] for pair in different] == [
-        [["order:", "UAS"], ["order:", "USA"]]
-    ]

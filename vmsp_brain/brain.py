@@ -18,6 +18,14 @@ from speechbrain.utils.logger import get_logger
 from torch import Tensor, nn
 
 from vmsp_brain.batches import MultilingualBatch
+from vmsp_brain.conflict import (
+    Cosines,
+    layer_cosines,
+    mean_per_layer,
+    mean_per_tasks,
+    share_of_conflicts,
+    write_cosines,
+)
 from vmsp_brain.gradients import DRAWS, GradientRows
 from vmsp_brain.hierarchy import Hierarchy
 from vmsp_brain.manifests import text_key
@@ -25,8 +33,8 @@ from vmsp_brain.metrics import Hypothesis, RunningMeans, results
 
 logger = get_logger(__name__)
 
-SCALARS_EVERY = 10
-"""Optimizer steps between two points of the per-step TensorBoard curves."""
+MEASURED_EVERY = 10
+"""Optimizer steps between two measurements of λ's curve and of the gradients' similarities."""
 
 
 class VMSPBrain(sb.Brain):
@@ -78,13 +86,16 @@ class VMSPBrain(sb.Brain):
         self.objectives_of: dict[str, list[nn.Module]] = {}
         for objective in self.modules.objectives.values():
             self.objectives_of.setdefault(objective.source, []).append(objective)
-        self.shared = [p for p in self.modules.encoder.parameters() if p.requires_grad]
+        layers = _trainable_layers(self.modules.encoder)
+        self.shared = [parameter for layer in layers.values() for parameter in layer]
         self.heads = [p for p in self.modules.objectives.parameters() if p.requires_grad]
-        self.rows = GradientRows(hierarchy.objectives, self.shared)
+        self.rows = GradientRows(hierarchy.objectives, layers)
         self.train_losses = RunningMeans()
+        self.cosines = RunningMeans()
         self.epoch = 1
         if checkpointer is not None:
             checkpointer.add_recoverable("train_losses", self.train_losses)
+            checkpointer.add_recoverable("cosines", self.cosines)
             checkpointer.add_recoverable("hierarchy", hierarchy, _load_state, _save_state)
 
     # ---------------------------------------------------------------- the step
@@ -140,13 +151,17 @@ class VMSPBrain(sb.Brain):
 
     def combine_gradients(self) -> None:
         """From the rows to λ, to the encoder's ``.grad``, to the optimizers' step."""
-        gramians = [self.rows.gramian(names) for names in self.hierarchy.names]
+        levels = zip(self.hierarchy.names, self.hierarchy.cross, strict=True)
+        gramians = [self.rows.gramian(names, cross) for names, cross in levels]
         gramians = self._mean_over_processes(gramians)
         if all(gramian.isfinite().all() for gramian in gramians):
             self.hierarchy.update_lambdas(gramians)
         elif not self.scaler.is_enabled():  # a scaler skips the step and lowers its scale by itself
             self._discard_step(gramians)
             return
+        measure = self.optimizer_step % MEASURED_EVERY == 0
+        if measure:
+            self.cosines.add(_flat(layer_cosines(self.rows)))
         self.rows.assign_direction(
             self.hierarchy.weights(self.epoch), scale=self.scaler.get_scale()
         )
@@ -154,7 +169,7 @@ class VMSPBrain(sb.Brain):
         self.hparams.encoder_lr_schedule(self.optimizers_dict["encoder"])
         self.hparams.head_lr_schedule(self.optimizers_dict["heads"])
         self.optimizers_step()
-        if self.optimizer_step % SCALARS_EVERY == 1:
+        if measure:
             self._write_scalars("lambda", self.lambdas(), self.optimizer_step)
 
     def _discard_step(self, gramians: list[Tensor]) -> None:
@@ -237,12 +252,14 @@ class VMSPBrain(sb.Brain):
             self.rows.clear()  # an incomplete accumulation, as SpeechBrain drops it
             self.train_stats = self.train_losses.summary()
             self.train_losses.clear()
+            self._log_conflicts(epoch)
             return
         report = results(self.hypotheses)
         if stage == sb.Stage.TEST:
             self.write_test(report)
             return
         self._log_epoch(epoch, report)
+        self.hierarchy.record_validation(self.valid_losses.summary())
         meta = {"epoch": epoch, "WER": report.get("wer_mean"), "BLEU": report.get("bleu_mean")}
         meta["loss"] = stage_loss
         self.checkpointer.save_and_keep_only(
@@ -292,6 +309,20 @@ class VMSPBrain(sb.Brain):
             "BLEU_valid": {**report.get("bleu", {}), "mean": means.get("bleu")},
         }.items():
             self._write_scalars(group, values, epoch)
+
+    def _log_conflicts(self, epoch: int) -> None:
+        """Save the epoch's mean similarities of gradients, and their means for TensorBoard."""
+        cosines = _nested(self.cosines.summary())
+        self.cosines.clear()
+        if not cosines or not if_main_process():
+            return
+        write_cosines(
+            Path(self.hparams.output_folder) / f"conflicts/epoch_{epoch:04d}.csv", cosines
+        )
+        self._write_scalars("conflict_by_layer", mean_per_layer(cosines), epoch)
+        self._write_scalars("conflict_by_task", mean_per_tasks(cosines), epoch)
+        share = {"share_of_conflicting_pairs": share_of_conflicts(cosines)}
+        self._write_scalars("conflict", share, epoch)
 
     def _write_scalars(self, group: str, values: Mapping[str, float | None], step: int) -> None:
         if if_main_process():
@@ -384,6 +415,37 @@ def results_table(report: dict) -> str:
     if "bleu_signature" in report:
         lines.append(f"\nsacreBLEU {report['bleu_signature']}")
     return "\n".join(lines) + "\n"
+
+
+def _trainable_layers(encoder: nn.Module) -> dict[str, list[nn.Parameter]]:
+    layers = {
+        name: [parameter for parameter in layer.parameters() if parameter.requires_grad]
+        for name, layer in encoder.layers().items()
+    }
+    in_layers = {id(parameter) for layer in layers.values() for parameter in layer}
+    stray = [
+        name
+        for name, parameter in encoder.named_parameters()
+        if parameter.requires_grad and id(parameter) not in in_layers
+    ]
+    if stray:
+        raise ValueError(
+            f"The encoder's layers() leave out {', '.join(stray)}. Every trainable parameter must "
+            "be in one layer, or it would never be trained."
+        )
+    return {name: layer for name, layer in layers.items() if layer}
+
+
+def _flat(cosines: Cosines) -> dict[str, float]:
+    return {f"{layer} {pair}": x for layer, pairs in cosines.items() for pair, x in pairs.items()}
+
+
+def _nested(flat: Mapping[str, float]) -> Cosines:
+    cosines: Cosines = {}
+    for key, value in flat.items():
+        layer, _, pair = key.partition(" ")
+        cosines.setdefault(layer, {})[pair] = value
+    return cosines
 
 
 def _save_state(hierarchy: Hierarchy, path: Path) -> None:

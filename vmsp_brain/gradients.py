@@ -5,7 +5,7 @@ whose rows are the objectives' gradients with respect to the P shared parameters
 the cross-Gramian J(ξ1) J(ξ2)^T, and the update is the mean over the draws of J(ξ)^T w.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import torch
 from torch import Tensor
@@ -22,13 +22,13 @@ class GradientRows:
     ---------
     objectives : list of str
         The objectives, in the order of the rows.
-    parameters : list of Parameter
-        The shared parameters θ; P is their number of elements.
+    layers : dict
+        The shared parameters θ, layer by layer; P is their number of elements.
 
     Example
     -------
     >>> theta = Parameter(torch.tensor([1.0, 2.0]))
-    >>> rows = GradientRows(["a", "b"], [theta])
+    >>> rows = GradientRows(["a", "b"], {"layer": [theta]})
     >>> for draw in range(DRAWS):
     ...     rows.add(draw, "a", [torch.tensor([1.0, 0.0])])
     ...     rows.add(draw, "b", [torch.tensor([1.0, 1.0])])
@@ -40,9 +40,14 @@ class GradientRows:
     tensor([1.0000, 0.5000])
     """
 
-    def __init__(self, objectives: Sequence[str], parameters: Sequence[Parameter]) -> None:
+    def __init__(
+        self, objectives: Sequence[str], layers: Mapping[str, Sequence[Parameter]]
+    ) -> None:
         self.index = {name: row for row, name in enumerate(objectives)}
-        self.parameters = list(parameters)
+        self.parameters = [parameter for layer in layers.values() for parameter in layer]
+        self.layer_sizes = {
+            name: sum(parameter.numel() for parameter in layer) for name, layer in layers.items()
+        }
         self.sizes = [parameter.numel() for parameter in self.parameters]
         self._rows: Tensor | None = None  # (DRAWS, M, P), made at the first use
 
@@ -73,10 +78,11 @@ class GradientRows:
                 part.add_(gradient.flatten(), alpha=scale)
         self._added = True
 
-    def gramian(self, objectives: Sequence[str]) -> Tensor:
-        """The cross-Gramian J(ξ1) J(ξ2)^T of objectives in consecutive rows, (M, M), float64.
+    def gramian(self, objectives: Sequence[str], cross: bool = True) -> Tensor:
+        """The Gramian of objectives in consecutive rows, (M, M), float64.
 
-        It is on the CPU since it is tiny, and so that λ does not depend on the device.
+        J(ξ1) J(ξ2)^T if ``cross``, else J J^T of the mean J of both. It is on the CPU since it is
+        tiny, and so that λ does not depend on the device.
 
         Raises
         ------
@@ -90,7 +96,15 @@ class GradientRows:
                 f"{', '.join(self.index)}."
             )
         first, second = self._storage()[:, start : start + len(objectives)]
+        if not cross:
+            first = second = (first + second) / DRAWS
         return (first @ second.T).to("cpu", torch.float64)
+
+    def mean_by_layer(self) -> dict[str, Tensor]:
+        """The mean over the draws of J(ξ), its columns split by layer, (M, P of the layer)."""
+        mean = self._storage().mean(0)
+        blocks = mean.split(list(self.layer_sizes.values()), dim=1)
+        return dict(zip(self.layer_sizes, blocks, strict=True))
 
     def assign_direction(self, weights: Tensor, scale: float = 1.0) -> None:
         """Write the mean over the draws of J(ξ)^T w into the parameters' ``.grad``; clear the rows.

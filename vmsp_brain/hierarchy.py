@@ -9,17 +9,17 @@ with λ on the simplex of its own level, from that level's weighting, and η fro
 """
 
 import copy
-import dataclasses
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
 from typing import Any
 
 import torch
 from torch import Tensor
-from torchjd.aggregation import MoDoWeighting, Weighting
+from torchjd.aggregation import ConstantWeighting, MoDoWeighting, Weighting
 
-from vmsp_brain.weightings import restore_weighting, weighting_state
+from vmsp_brain.penalties import Penalty
+from vmsp_brain.weightings import restore_weighting, takes_cross_gramian, weighting_state
 
 ORDERS = {
     "UAS": ("asr/*", "st/*", "ssl"),
@@ -39,13 +39,17 @@ class Level:
     weighting : Weighting
         Gives λ from the level's Gramian; MoDo (Chen et al., JMLR 2024) unless said otherwise.
     penalty : callable, optional
-        η between the level above and this one, as a function of the epoch (1, 2, ...). The
-        primary level has none, every other level needs one.
+        η between the level above and this one, see `vmsp_brain.penalties`. The primary level has
+        none, every other level needs one.
+    weights : dict, optional
+        Constant weights by name or pattern, in place of a weighting: static weighting. They are
+        taken as they are, not made to sum to 1.
     """
 
     objectives: Sequence[str]
     weighting: Weighting = field(default_factory=lambda: MoDoWeighting(gamma=0.01, rho=0.0))
-    penalty: Callable[[int], float] | None = None
+    penalty: Penalty | None = None
+    weights: Mapping[str, float] | None = None
 
 
 class Hierarchy:
@@ -76,13 +80,15 @@ class Hierarchy:
     """
 
     def __init__(self, levels: Sequence[Level], objectives: Iterable[str]) -> None:
-        # Levels that were given one weighting object would share its λ.
-        self.levels = [
-            dataclasses.replace(level, weighting=copy.deepcopy(level.weighting)) for level in levels
-        ]
+        self.levels = list(levels)
         self.names = _objectives_of_levels(self.levels, list(objectives))
         _check_penalties(self.levels)
+        self.weightings = [
+            _weighting(level, names) for level, names in zip(self.levels, self.names, strict=True)
+        ]
+        self.cross = [takes_cross_gramian(weighting) for weighting in self.weightings]
         self.lambdas = [torch.full((len(names),), 1.0 / len(names)) for names in self.names]
+        self.validation_losses: list[list[float]] = [[] for _ in self.levels]
 
     @property
     def objectives(self) -> list[str]:
@@ -91,7 +97,8 @@ class Hierarchy:
 
     def penalties(self, epoch: int) -> list[float]:
         """η_1, η_2, ... in this epoch (1, 2, ...), one between each two levels."""
-        return [float(level.penalty(epoch)) for level in self.levels[1:]]
+        lower = zip(self.levels[1:], self.validation_losses[1:], strict=True)
+        return [float(level.penalty(epoch, losses)) for level, losses in lower]
 
     def multipliers(self, epoch: int) -> list[float]:
         """What each level counts in this epoch: 1, η_1, η_1·η_2, ..."""
@@ -100,16 +107,23 @@ class Hierarchy:
             multipliers.append(multipliers[-1] * penalty)
         return multipliers
 
+    def record_validation(self, losses: Mapping[str, float]) -> None:
+        """Remember the validation losses of an epoch that ends; adaptive penalties look at them."""
+        for history, names in zip(self.validation_losses, self.names, strict=True):
+            known = [losses[name] for name in names if name in losses]  # --debug sees few of them
+            history.append(sum(known) / len(known) if known else float("nan"))
+
     def update_lambdas(self, gramians: Sequence[Tensor]) -> None:
         """Let every level's weighting set its λ.
 
         Arguments
         ---------
         gramians : list of Tensor
-            For each level the cross-Gramian J(ξ1) J(ξ2)^T of its objectives, (M, M).
+            For each level the Gramian of its objectives, (M, M), the cross-Gramian
+            J(ξ1) J(ξ2)^T where `cross` says so.
         """
-        for i, (level, gramian) in enumerate(zip(self.levels, gramians, strict=True)):
-            self.lambdas[i] = level.weighting(gramian).detach()
+        for i, (weighting, gramian) in enumerate(zip(self.weightings, gramians, strict=True)):
+            self.lambdas[i] = weighting(gramian).detach().to(gramian)
 
     def weights(self, epoch: int) -> Tensor:
         """Each objective's weight in the update, multiplier times λ, (M,), in level order."""
@@ -124,7 +138,8 @@ class Hierarchy:
         return {
             "names": self.names,
             "lambdas": self.lambdas,
-            "weightings": [weighting_state(level.weighting) for level in self.levels],
+            "weightings": [weighting_state(weighting) for weighting in self.weightings],
+            "validation_losses": self.validation_losses,
         }
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
@@ -142,14 +157,15 @@ class Hierarchy:
                 "output_folder."
             )
         self.lambdas = [lambdas.clone() for lambdas in state["lambdas"]]
-        for level, saved in zip(self.levels, state["weightings"], strict=True):
-            restore_weighting(level.weighting, saved)
+        self.validation_losses = [list(losses) for losses in state["validation_losses"]]
+        for weighting, saved in zip(self.weightings, state["weightings"], strict=True):
+            restore_weighting(weighting, saved)
 
 
 def hierarchy_in_order(
     order: str,
     objectives: Iterable[str],
-    penalties: Sequence[Callable[[int], float]],
+    penalties: Sequence[Penalty],
     weighting: Weighting,
 ) -> Hierarchy:
     """The paper's three-level hierarchy (VM-MSP) in the order UAS or USA.
@@ -162,7 +178,7 @@ def hierarchy_in_order(
     objectives : iterable of str
         The names of all objectives, or a mapping keyed by them.
     penalties : list of callable
-        η_1 and η_2 as functions of the epoch.
+        η_1 and η_2, see `vmsp_brain.penalties`.
     weighting : Weighting
         The weighting of a level; each level gets its own copy.
 
@@ -211,6 +227,21 @@ def _objectives_of_levels(levels: list[Level], objectives: list[str]) -> list[li
                 "Correct the levels' patterns."
             )
     return names
+
+
+def _weighting(level: Level, names: list[str]) -> Weighting:
+    if level.weights is None:
+        return copy.deepcopy(level.weighting)  # levels given one object would share its λ
+    values = []
+    for name in names:
+        found = [value for key, value in level.weights.items() if fnmatchcase(name, key)]
+        if len(found) != 1 or found[0] < 0:
+            raise ValueError(
+                f"weights: objective {name!r} has {found or 'no weight'} among {level.weights}, "
+                "expected exactly one, not negative."
+            )
+        values.append(float(found[0]))
+    return ConstantWeighting(torch.tensor(values, dtype=torch.float64))
 
 
 def _matches(level: Level, name: str) -> bool:

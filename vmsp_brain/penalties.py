@@ -1,11 +1,19 @@
 """Penalty schedules: how strongly a level of the hierarchy binds the one above it, per epoch.
 
 With η_k the penalty between level k and level k+1, level 1 counts once, level 2 is multiplied by
-η_1, level 3 by η_1·η_2 (Objective Soups, the penalty form of the multilevel problem). A schedule
-is any function from the epoch (1, 2, ...) to η >= 0.
+η_1, level 3 by η_1·η_2 (Objective Soups, the penalty form of the multilevel problem).
+
+A schedule is any function of (epoch, validation losses) that gives η >= 0: the epoch counts from 1,
+and the losses are the lower level's mean validation losses after each epoch before this one. It
+holds no state of its own, so a plain function will do, and a resumed run needs nothing but the
+losses.
 """
 
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, fields
+
+Penalty = Callable[[int, Sequence[float]], float]
+"""η from the epoch (1, 2, ...) and the lower level's validation losses so far."""
 
 
 @dataclass(frozen=True)
@@ -38,18 +46,97 @@ class LinearPenalty:
     cap: float = 1.5
 
     def __post_init__(self) -> None:
-        for name in ("start", "growth"):
-            if getattr(self, name) < 0:
-                raise ValueError(
-                    f"LinearPenalty: {name} must not be negative, found {name}="
-                    f"{getattr(self, name)!r}. A negative penalty would climb the lower level's "
-                    "losses instead of descending them."
-                )
-        if self.cap < self.start:
-            raise ValueError(
-                f"LinearPenalty: cap must be at least start, found cap={self.cap!r} and "
-                f"start={self.start!r}."
-            )
+        _check(self)
 
-    def __call__(self, epoch: int) -> float:
+    def __call__(self, epoch: int, validation_losses: Sequence[float] = ()) -> float:
         return min(self.start + self.growth * (epoch - 1), self.cap)
+
+
+@dataclass(frozen=True)
+class ConstantPenalty:
+    """The same η in every epoch.
+
+    Arguments
+    ---------
+    value : float
+        η, not negative.
+
+    Raises
+    ------
+    ValueError
+        If it is negative.
+    """
+
+    value: float
+
+    def __post_init__(self) -> None:
+        _check(self)
+
+    def __call__(self, epoch: int, validation_losses: Sequence[float] = ()) -> float:
+        return self.value
+
+
+@dataclass(frozen=True)
+class AdaptivePenalty:
+    """η that grows faster after every epoch in which the lower level was hurt.
+
+    It grows by ``growth`` per epoch, but by ``fast_growth`` after an epoch whose validation loss of
+    the lower level lies more than ``threshold`` above the best so far.
+
+    Arguments
+    ---------
+    start : float
+        η in the first epoch, not negative.
+    growth : float
+        What an epoch adds, not negative.
+    fast_growth : float
+        What an epoch adds after which the lower level had degraded, at least ``growth``.
+    threshold : float
+        Degradation that is tolerated, in units of the loss, not negative.
+    cap : float
+        The largest η, at least ``start``.
+
+    Raises
+    ------
+    ValueError
+        If a value is out of its range.
+
+    Example
+    -------
+    >>> penalty = AdaptivePenalty(start=0.1, growth=0.02, fast_growth=0.1, threshold=0.05)
+    >>> round(penalty(4, [2.0, 1.5, 1.6]), 2)
+    0.24
+    """
+
+    start: float
+    growth: float = 0.02
+    fast_growth: float = 0.1
+    threshold: float = 0.0
+    cap: float = 1.5
+
+    def __post_init__(self) -> None:
+        _check(self)
+
+    def __call__(self, epoch: int, validation_losses: Sequence[float] = ()) -> float:
+        eta, best = self.start, float("inf")
+        for loss in validation_losses[: epoch - 1]:
+            best = min(best, loss)
+            eta += self.fast_growth if loss > best + self.threshold else self.growth
+        return min(eta, self.cap)
+
+
+def _check(penalty: LinearPenalty | ConstantPenalty | AdaptivePenalty) -> None:
+    kind = type(penalty).__name__
+    values = {field.name: getattr(penalty, field.name) for field in fields(penalty)}
+    for name, value in values.items():
+        if value < 0:
+            raise ValueError(
+                f"{kind}: {name} must not be negative, found {name}={value!r}. A negative penalty "
+                "would climb the lower level's losses instead of descending them."
+            )
+    for smaller, larger in (("start", "cap"), ("growth", "fast_growth")):
+        if {smaller, larger} <= values.keys() and values[smaller] > values[larger]:
+            raise ValueError(
+                f"{kind}: {larger} must be at least {smaller}, found {larger}={values[larger]!r} "
+                f"and {smaller}={values[smaller]!r}."
+            )

@@ -1,10 +1,43 @@
 """Weightings: from the objectives' Gramian to their weights λ. They are TorchJD's; this module
-only saves and restores their state, so that a resumed run goes on from the λ it had.
+knows which Gramian each of them takes, and saves and restores their state, so that a resumed run
+goes on from the λ it had.
 """
 
 from typing import Any
 
-from torchjd.aggregation import Weighting
+from torchjd.aggregation import (
+    CRMOGMWeighting,
+    ExcessMTLWeighting,
+    MoDoWeighting,
+    SDMGradWeighting,
+    Weighting,
+)
+
+
+def takes_cross_gramian(weighting: Weighting) -> bool:
+    """Whether a weighting is made for J(ξ1) J(ξ2)^T of two independent draws.
+
+    MoDo and SDMGrad are. All others take the symmetric Gramian J J^T, here of J = the mean of J(ξ1)
+    and J(ξ2), the gradient that the update uses.
+
+    Arguments
+    ---------
+    weighting : Weighting
+        Of ``torchjd.aggregation``.
+
+    Raises
+    ------
+    ValueError
+        If it takes the gradients themselves, which are not kept in one matrix for it.
+    """
+    if isinstance(weighting, CRMOGMWeighting):
+        return takes_cross_gramian(weighting.weighting)
+    if isinstance(weighting, ExcessMTLWeighting):
+        raise ValueError(
+            "ExcessMTLWeighting takes the gradients themselves, not their Gramian. Choose another "
+            "weighting of torchjd.aggregation."
+        )
+    return isinstance(weighting, MoDoWeighting | SDMGradWeighting)
 
 
 def weighting_state(weighting: Weighting) -> dict[str, Any]:

@@ -10,15 +10,17 @@ takes the YAML file and the overrides that the run was trained with; only decodi
 import sys
 
 import speechbrain as sb
-from experiment import load_data, load_tokenizers, read_hparams
+from experiment import load_data, load_tokenizers
+from experiment_file import ExperimentFile
 from run_folder import check_run_folder, check_trained
 
 from vmsp_brain.brain import VMSPBrain
 
 if __name__ == "__main__":
     hparams_file, run_opts, overrides = sb.parse_arguments(sys.argv[1:])
-    check_run_folder(hparams_file, overrides)
-    hparams = read_hparams(hparams_file, overrides)
+    experiment = ExperimentFile(hparams_file, overrides)
+    check_run_folder(experiment)
+    hparams = experiment.load()
     check_trained(hparams)
 
     tokenizers = load_tokenizers(hparams)

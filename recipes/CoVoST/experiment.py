@@ -7,7 +7,6 @@ from typing import Any
 
 import torch
 from covost_prepare import manifest_path, prepare_covost
-from hyperpyyaml import load_hyperpyyaml
 from sentencepiece import SentencePieceProcessor
 from torch.utils.data import Dataset
 
@@ -31,12 +30,6 @@ class Data:
 
     dataset: Dataset
     loader_kwargs: dict[str, Any]
-
-
-def read_hparams(hparams_file: str, overrides: str) -> dict[str, Any]:
-    """Build everything an experiment's YAML file declares."""
-    with Path(hparams_file).open(encoding="utf-8") as file:
-        return load_hyperpyyaml(file, overrides)
 
 
 def prepare(hparams: Mapping[str, Any]) -> None:

@@ -1,11 +1,10 @@
 """The output folder of a run: whose it is, and whether there is something in it to test."""
 
-from io import StringIO
 from pathlib import Path
 from typing import Any
 
 import ruamel.yaml
-from hyperpyyaml import resolve_references
+from experiment_file import ExperimentFile
 
 MAY_CHANGE = {
     "number_of_epochs",
@@ -21,30 +20,27 @@ MAY_CHANGE = {
 """Keys that may differ when a run goes on: they do not change what was trained so far."""
 
 
-def check_run_folder(hparams_file: str, overrides: str) -> None:
+def check_run_folder(experiment: ExperimentFile) -> None:
     """Refuse to go on with a run that was started with another configuration.
 
     Compares with the ``hyperparams.yaml`` that the run saved, key by key.
 
     Arguments
     ---------
-    hparams_file : str
-        The experiment's YAML file.
-    overrides : str
-        The overrides of the command line, as YAML.
+    experiment : ExperimentFile
+        What is to be run now.
 
     Raises
     ------
     ValueError
         If another configuration was used; the message names the keys and both values.
     """
-    with Path(hparams_file).open(encoding="utf-8") as file:
-        now = _flatten(resolve_references(file, overrides))
+    now = _flatten(experiment.resolved())
     output_folder = Path(str(now["output_folder"]))
     saved_file = output_folder / "hyperparams.yaml"
     if not saved_file.exists():
         return
-    before = _flatten(StringIO(saved_file.read_text(encoding="utf-8")))
+    before = _flatten(saved_file.read_text(encoding="utf-8"))
     moved_from = before["output_folder"]  # a run's folder may be moved
     before = {key: value.replace(moved_from, now["output_folder"]) for key, value in before.items()}
     changed = [
@@ -58,6 +54,12 @@ def check_run_folder(hparams_file: str, overrides: str) -> None:
             + "\n".join(changed)
             + "\nGive the same values to go on with it, or another --output_folder to start anew."
         )
+
+
+def save_configuration(experiment: ExperimentFile, output_folder: str) -> None:
+    """Write ``hyperparams.yaml``, which `check_run_folder` reads and which can be run itself."""
+    text = f"# Made from {experiment.path.name} and the command line.\n{experiment.resolved()}"
+    (Path(output_folder) / "hyperparams.yaml").write_text(text, encoding="utf-8")
 
 
 def check_trained(hparams: dict[str, Any]) -> None:
@@ -75,7 +77,7 @@ def check_trained(hparams: dict[str, Any]) -> None:
         )
 
 
-def _flatten(stream: StringIO) -> dict[str, str]:
+def _flatten(text: str) -> dict[str, str]:
     """Leaves of a resolved HyperPyYAML document by their path, such as ``conformer[d_model]``."""
     leaves: dict[str, str] = {}
 
@@ -93,5 +95,5 @@ def _flatten(stream: StringIO) -> dict[str, str]:
         for key, child in children:
             walk(f"{path}[{key}]" if path else str(key), child)
 
-    walk("", ruamel.yaml.YAML().load(stream))
+    walk("", ruamel.yaml.YAML().load(text))
     return leaves

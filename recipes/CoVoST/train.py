@@ -11,8 +11,9 @@ was stopped goes on where it was when the same command is given again.
 import sys
 
 import speechbrain as sb
-from experiment import load_data, load_tokenizers, prepare, read_hparams
-from run_folder import check_run_folder
+from experiment import load_data, load_tokenizers, prepare
+from experiment_file import ExperimentFile
+from run_folder import check_run_folder, save_configuration
 from speechbrain.utils.distributed import ddp_init_group, run_on_main
 
 from vmsp_brain.brain import VMSPBrain
@@ -21,9 +22,11 @@ from vmsp_brain.plots import save_run_figure
 if __name__ == "__main__":
     hparams_file, run_opts, overrides = sb.parse_arguments(sys.argv[1:])
     ddp_init_group(run_opts)
-    run_on_main(check_run_folder, args=[hparams_file, overrides])
-    hparams = read_hparams(hparams_file, overrides)
-    sb.create_experiment_directory(hparams["output_folder"], hparams_file, overrides)
+    experiment = ExperimentFile(hparams_file, overrides)
+    run_on_main(check_run_folder, args=[experiment])
+    hparams = experiment.load()
+    sb.create_experiment_directory(hparams["output_folder"])
+    run_on_main(save_configuration, args=[experiment, hparams["output_folder"]])
     run_on_main(prepare, args=[hparams])
 
     tokenizers = load_tokenizers(hparams)

@@ -3,6 +3,8 @@
 import copy
 import itertools
 from functools import partial
+from types import SimpleNamespace
+from unittest.mock import Mock
 
 import torch
 from small_models import small_encoder, small_objectives
@@ -11,7 +13,7 @@ from torchjd.aggregation import MoDoWeighting
 
 from vmsp_brain.batches import MultilingualBatch
 from vmsp_brain.brain import VMSPBrain
-from vmsp_brain.hierarchy import hierarchy_in_order
+from vmsp_brain.hierarchy import Hierarchy, Level, hierarchy_in_order
 from vmsp_brain.manifests import text_key
 from vmsp_brain.penalties import LinearPenalty
 
@@ -20,12 +22,17 @@ PENALTIES = [LinearPenalty(0.1), LinearPenalty(0.3)]
 VOCABULARY = 20
 
 
-def make_brain(order: str, languages: list[str], pairs: list[str], **run_opts) -> VMSPBrain:
+def make_brain(
+    order: str | list[Level], languages: list[str], pairs: list[str], **run_opts
+) -> VMSPBrain:
+    """A small Brain, its levels given by an order of the paper or one by one."""
     torch.manual_seed(0)
     objectives = small_objectives(languages, pairs, vocab_size=VOCABULARY)
-    hierarchy = hierarchy_in_order(
-        order, objectives, PENALTIES, MoDoWeighting(gamma=GAMMA, rho=0.1)
-    )
+    if isinstance(order, str):
+        weighting = MoDoWeighting(gamma=GAMMA, rho=0.1)
+        hierarchy = hierarchy_in_order(order, objectives, PENALTIES, weighting)
+    else:
+        hierarchy = Hierarchy(order, objectives)
     brain = VMSPBrain(
         modules={"encoder": small_encoder(), "objectives": objectives},
         hierarchy=hierarchy,
@@ -36,6 +43,7 @@ def make_brain(order: str, languages: list[str], pairs: list[str], **run_opts) -
             "head_opt_class": partial(torch.optim.SGD, lr=0.01),
             "encoder_lr_schedule": lambda optimizer: None,
             "head_lr_schedule": lambda optimizer: None,
+            "tensorboard_logger": SimpleNamespace(writer=Mock()),
         },
         run_opts={"device": "cpu", "max_grad_norm": 1e9, **run_opts},
     )

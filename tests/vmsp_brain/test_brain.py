@@ -11,6 +11,10 @@ from oracles import (
     step_gradients,
 )
 from speechbrain import Stage
+from torchjd.aggregation import UPGradWeighting
+
+from vmsp_brain.brain import VMSPBrain
+from vmsp_brain.hierarchy import Level
 
 CASES = [
     ("UAS", ["en", "fr", "de"], ["fr-en", "de-en"]),
@@ -138,3 +142,53 @@ def test_autocast_keeps_rows_and_update_in_float32_and_close():
     assert found.dtype == torch.float32
     assert torch.cosine_similarity(found, expected, dim=0) > 0.98
     assert found.norm() == pytest.approx(float(expected.norm()), rel=0.1)
+
+
+def test_one_level_with_constant_weights_is_joint_training():
+    weights = {"asr/*": 1.0, "st/*": 0.5, "ssl": 0.1}
+    brain = make_brain([Level(["*"], weights=weights)], ["en", "fr"], ["fr-en"])
+    batch = make_batch(brain)
+    gradients = oracle_gradients(brain, batch)
+    found = step_gradients(brain, batch)
+    for key, value in found.items():
+        if key.startswith("encoder."):
+            joint = sum(
+                weights[name if name == "ssl" else f"{name[: name.index('/')]}/*"] * g[key] / 2
+                for (_, name), g in gradients.items()
+            )
+            assert (value - joint).norm() <= 1e-5 * joint.norm() + 1e-8, key
+
+
+def test_a_symmetric_weighting_sees_the_gramian_of_the_mean_gradients():
+    seen = []
+
+    class Spy(UPGradWeighting):
+        def forward(self, gramian):
+            seen.append(gramian)
+            return super().forward(gramian)
+
+    brain = make_brain([Level(["*"], Spy())], ["en", "fr"], ["fr-en"])
+    batch = make_batch(brain)
+    gradients = oracle_gradients(brain, batch)
+    step_gradients(brain, batch)
+    rows = [
+        sum(
+            torch.cat([g.flatten() for k, g in gradients[d, n].items() if k.startswith("encoder.")])
+            for d in (0, 1)
+        )
+        / 2
+        for n in brain.hierarchy.objectives
+    ]
+    expected = torch.stack(rows).double() @ torch.stack(rows).double().T
+    torch.testing.assert_close(seen[0], expected, rtol=1e-4, atol=1e-9)
+    torch.testing.assert_close(seen[0], seen[0].T)
+
+
+def test_an_encoder_whose_layers_leave_a_parameter_out_is_refused():
+    brain = make_brain("UAS", ["en", "fr"], ["fr-en"])
+    encoder = brain.modules.encoder
+    layers = encoder.layers()
+    del layers["norm"]
+    encoder.layers = lambda: layers
+    with pytest.raises(ValueError, match=r"leave out conformer\.encoder\.norm"):
+        VMSPBrain(dict(brain.modules.items()), brain.hierarchy, {}, {"seed": 1}, {"device": "cpu"})

@@ -14,7 +14,7 @@ WIDTH = sum(torch.Size(shape).numel() for shape in SHAPES)
 
 def made() -> tuple[GradientRows, list[Parameter]]:
     parameters = [Parameter(torch.zeros(shape)) for shape in SHAPES]
-    return GradientRows(NAMES, parameters), parameters
+    return GradientRows(NAMES, {"first": parameters[:2], "second": parameters[2:]}), parameters
 
 
 def split(row: Tensor) -> list[Tensor]:

@@ -6,7 +6,16 @@ from itertools import permutations
 import pytest
 import torch
 from torch import Tensor
-from torchjd.aggregation import GradVacWeighting, MeanWeighting, MGDAWeighting, MoDoWeighting
+from torchjd.aggregation import (
+    CRMOGMWeighting,
+    ExcessMTLWeighting,
+    GradVacWeighting,
+    MeanWeighting,
+    MGDAWeighting,
+    MoDoWeighting,
+    SDMGradWeighting,
+    UPGradWeighting,
+)
 
 from vmsp_brain.hierarchy import Hierarchy, Level, hierarchy_in_order
 from vmsp_brain.penalties import LinearPenalty
@@ -190,7 +199,7 @@ def test_each_level_has_its_own_weighting():
     given = MoDoWeighting()
     hierarchy = uas(given)
     hierarchy.update_lambdas(random_gramians(hierarchy))
-    weightings = [level.weighting for level in hierarchy.levels]
+    weightings = hierarchy.weightings
     assert len({id(weighting) for weighting in [given, *weightings]}) == 4
     assert [len(w._buffers["_lambda"]) for w in weightings] == [3, 2, 1]
 
@@ -209,3 +218,66 @@ def test_levels_made_with_one_weighting_object_do_not_share_lambda():
         shared.update_lambdas(gramians)
         separate.update_lambdas(gramians)
     assert torch.equal(shared.weights(1), separate.weights(1))
+
+
+def test_constant_weights_by_name_or_pattern():
+    level = Level(["*"], weights={"asr/*": 1.0, "st/*": 0.5, "ssl": 0.0})
+    hierarchy = Hierarchy([level], OBJECTIVES)
+    hierarchy.update_lambdas(random_gramians(hierarchy))
+    found = dict(zip(hierarchy.objectives, hierarchy.weights(epoch=1).tolist(), strict=True))
+    assert found == {
+        "ssl": 0.0, "asr/en": 1.0, "st/fr-en": 0.5, "asr/fr": 1.0, "st/de-en": 0.5, "asr/de": 1.0,
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("weights", "named"),
+    [
+        ({"asr/*": 1.0, "st/*": 1.0}, "'ssl' has no weight"),
+        ({"*": 1.0, "ssl": 2.0}, "'ssl' has "),
+        ({"*": -1.0}, r"\[-1.0\]"),
+    ],
+)
+def test_missing_doubled_or_negative_constant_weights_are_refused(weights, named):
+    with pytest.raises(ValueError, match=named):
+        Hierarchy([Level(["*"], weights=weights)], OBJECTIVES)
+
+
+def test_a_penalty_may_be_a_function_of_the_epoch_and_its_levels_validation_losses():
+    seen = []
+
+    def penalty(epoch: int, validation_losses: list[float]) -> float:
+        seen.append((epoch, list(validation_losses)))
+        return 0.25
+
+    levels = [Level(["asr/*", "st/*"]), Level(["ssl"], penalty=penalty)]
+    hierarchy = Hierarchy(levels, OBJECTIVES)
+    assert hierarchy.multipliers(1) == [1.0, 0.25]
+    hierarchy.record_validation(dict.fromkeys(OBJECTIVES, 2.0) | {"ssl": 5.0})
+    resumed = Hierarchy(levels, OBJECTIVES)
+    resumed.load_state_dict(hierarchy.state_dict())
+    assert resumed.multipliers(2) == [1.0, 0.25]
+    assert seen == [(1, []), (2, [5.0])]
+
+
+def test_weightings_that_need_the_gradients_themselves_are_refused_at_once():
+    with pytest.raises(ValueError, match="ExcessMTLWeighting takes the gradients"):
+        Hierarchy([Level(["*"], ExcessMTLWeighting())], OBJECTIVES)
+
+
+@pytest.mark.parametrize(
+    ("weighting", "cross"),
+    [
+        (MoDoWeighting(), True),
+        (SDMGradWeighting(), True),
+        (CRMOGMWeighting(MoDoWeighting()), True),
+        (CRMOGMWeighting(MGDAWeighting()), False),
+        (UPGradWeighting(), False),
+        (MeanWeighting(), False),
+    ],
+)
+def test_which_gramian_a_weighting_takes(weighting, cross):
+    hierarchy = Hierarchy([Level(["*"], weighting)], OBJECTIVES)
+    assert hierarchy.cross == [cross]
+    hierarchy.update_lambdas(random_gramians(hierarchy, symmetric=not cross))
+    assert hierarchy.lambdas[0].shape == (len(OBJECTIVES),)

@@ -3,7 +3,9 @@
 from pathlib import Path
 
 import pytest
+from experiment_file import ExperimentFile
 from hyperpyyaml import load_hyperpyyaml
+from ruamel.yaml import YAML
 
 ROOT = Path(__file__).parents[3]
 SMALL = {
@@ -61,3 +63,33 @@ def test_the_hierarchy_of_the_readme(tmp_path):
         hparams = load_hyperpyyaml(file, {**SMALL, "output_folder": str(tmp_path / "run")})
     assert hparams["hierarchy"].names[0] == ["asr/fr", "st/fr-en"]
     assert len(hparams["hierarchy"].names[1]) == 7
+
+
+RECIPES = {
+    "joint.yaml": [10],
+    "vs_msp.yaml": [10],
+    "vc_msp.yaml": [9, 1],
+    "by_language.yaml": [1, 4, 4, 1],
+}
+
+
+@pytest.mark.parametrize(("name", "sizes"), RECIPES.items())
+@pytest.mark.parametrize("base", ["uas.yaml", "mini.yaml"])
+def test_recipes_change_the_hierarchy_of_their_base_alone(tmp_path, name, sizes, base):
+    overrides = (
+        f"base: {base}\ndata_folder: anywhere\noutput_folder: {tmp_path}\n"
+        "d_model: 16\nd_ffn: 16\nconformer: {num_layers: 1}"
+    )
+    recipe = ExperimentFile(str(ROOT / "hparams" / name), overrides)
+    reference = ExperimentFile(str(ROOT / "hparams" / base), overrides.partition("\n")[2])
+    assert [len(names) for names in recipe.load()["hierarchy"].names] == sizes
+    own, theirs = (YAML().load(experiment.text) for experiment in (recipe, reference))
+    levels = {key for key in own if "Level" in str(getattr(own[key], "tag", ""))}
+    assert own.keys() - theirs.keys() == levels
+    assert {key for key in theirs if str(own[key]) != str(theirs[key])} == {"order", "hierarchy"}
+
+
+def test_a_missing_file_or_base_is_named(tmp_path):
+    (tmp_path / "x.yaml").write_text("base: y.yaml\n")
+    with pytest.raises(FileNotFoundError, match=r"y.yaml: there is no such experiment file"):
+        ExperimentFile(str(tmp_path / "x.yaml"), "")

@@ -1,8 +1,9 @@
 from pathlib import Path
 
 import pytest
-from hyperpyyaml import resolve_references
-from run_folder import check_run_folder
+from experiment_file import ExperimentFile
+from run_folder import check_run_folder as check
+from run_folder import save_configuration
 
 YAML = """
 seed: 1
@@ -22,10 +23,13 @@ def experiment(tmp_path: Path) -> str:
     return str(path)
 
 
+def check_run_folder(path: str, overrides: str) -> None:
+    check(ExperimentFile(path, overrides))
+
+
 def start_run(tmp_path: Path, experiment: str, overrides: str = "") -> None:
     (tmp_path / "run").mkdir()
-    resolved = resolve_references(Path(experiment).read_text(), overrides)
-    (tmp_path / "run" / "hyperparams.yaml").write_text(resolved.getvalue())
+    save_configuration(ExperimentFile(experiment, overrides), str(tmp_path / "run"))
 
 
 def test_a_new_folder_and_the_same_configuration_are_fine(tmp_path, experiment):

@@ -1,0 +1,66 @@
+"""Experiment files: HyperPyYAML, and short ones that change another file.
+
+A file with the key ``base`` takes everything from that file (beside it) but the keys it has itself.
+HyperPyYAML's ``!include:`` does not serve here: at the root of a file it loses the overrides of the
+command line.
+"""
+
+from io import StringIO
+from pathlib import Path
+from typing import Any
+
+import ruamel.yaml
+from hyperpyyaml import load_hyperpyyaml, resolve_references
+
+
+class ExperimentFile:
+    """An experiment's YAML file with the overrides of the command line.
+
+    Arguments
+    ---------
+    path : str
+        The file.
+    overrides : str
+        YAML, as ``speechbrain.parse_arguments`` gives it; ``base`` may be overridden like any key.
+
+    Raises
+    ------
+    FileNotFoundError
+        If the file or its base does not exist.
+    """
+
+    def __init__(self, path: str, overrides: str) -> None:
+        self.path = Path(path)
+        self.overrides = ruamel.yaml.YAML().load(overrides) or {}
+        self.text = _merged(self.path, self.overrides.pop("base", None))
+
+    def resolved(self) -> str:
+        """The file with all references and overrides resolved, as a run saves it."""
+        return resolve_references(self._stream(), self.overrides).getvalue()
+
+    def load(self) -> dict[str, Any]:
+        """Build everything the file declares."""
+        return load_hyperpyyaml(self._stream(), self.overrides)
+
+    def _stream(self) -> StringIO:
+        stream = StringIO(self.text)
+        stream.name = str(self.path)  # where HyperPyYAML looks for included files
+        return stream
+
+
+def _merged(path: Path, base: str | None) -> str:
+    if not path.is_file():
+        raise FileNotFoundError(f"{path}: there is no such experiment file.")
+    yaml = ruamel.yaml.YAML()
+    own = yaml.load(path.read_text(encoding="utf-8"))
+    declared = own.pop("base", None)
+    base = base or declared
+    if base is None:
+        return path.read_text(encoding="utf-8")
+    # Its own keys come first: objects that a list refers to must be written before the list, since
+    # HyperPyYAML cannot read what it writes when they are spelled out inside of one.
+    for key, value in yaml.load(_merged(path.parent / base, None)).items():
+        own.setdefault(key, value)
+    stream = StringIO()
+    yaml.dump(own, stream)
+    return stream.getvalue()

@@ -1,0 +1,78 @@
+"""Where objectives conflict: cosine similarities of their gradients, layer by layer.
+
+Two objectives conflict on a layer when the cosine of their gradients with respect to that layer is
+negative (Objective Soups, §2). The gradients are the rows that a step has anyway, averaged over its
+two draws.
+"""
+
+import csv
+import itertools
+from collections.abc import Mapping
+from pathlib import Path
+
+import torch
+
+from vmsp_brain.gradients import GradientRows
+
+Cosines = dict[str, dict[str, float]]
+"""By layer, then by pair of objectives such as ``asr/fr ~ st/fr-en``."""
+
+BETWEEN = " ~ "
+
+
+def layer_cosines(rows: GradientRows) -> Cosines:
+    """Cosine similarities of each two objectives' gradients on each layer.
+
+    A pair with a zero gradient (a layer that an objective does not reach) has similarity 0.
+
+    Arguments
+    ---------
+    rows : GradientRows
+        With the gradients of all objectives.
+    """
+    names = list(rows.index)
+    pairs = list(itertools.combinations(range(len(names)), 2))
+    found: Cosines = {}
+    for layer, block in rows.mean_by_layer().items():  # (M, P of the layer)
+        unit = torch.nn.functional.normalize(block, dim=1)
+        similarity = (unit @ unit.T).cpu()
+        found[layer] = {f"{names[i]}{BETWEEN}{names[j]}": float(similarity[i, j]) for i, j in pairs}
+    return found
+
+
+def mean_per_layer(cosines: Mapping[str, Mapping[str, float]]) -> dict[str, float]:
+    """Mean similarity on each layer, over all pairs of objectives."""
+    return {layer: _mean(list(pairs.values())) for layer, pairs in cosines.items()}
+
+
+def mean_per_tasks(cosines: Mapping[str, Mapping[str, float]]) -> dict[str, float]:
+    """Mean similarity for each pair of tasks such as ``asr-st``, over layers and languages."""
+    values: dict[str, list[float]] = {}
+    for pairs in cosines.values():
+        for pair, value in pairs.items():
+            tasks = sorted(name.partition("/")[0] for name in pair.split(BETWEEN))
+            values.setdefault("-".join(tasks), []).append(value)
+    return {tasks: _mean(found) for tasks, found in values.items()}
+
+
+def share_of_conflicts(cosines: Mapping[str, Mapping[str, float]]) -> float:
+    """Share of (layer, pair) with a negative similarity, 0 to 1."""
+    values = [value for pairs in cosines.values() for value in pairs.values()]
+    return sum(value < 0 for value in values) / len(values)
+
+
+def write_cosines(path: str | Path, cosines: Mapping[str, Mapping[str, float]]) -> None:
+    """Write a table, a row per layer and a column per pair of objectives (CSV)."""
+    path = Path(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    partial = path.with_name(f"{path.name}.partial")
+    with partial.open("w", newline="", encoding="utf-8") as file:
+        table = csv.writer(file)
+        table.writerow(["layer", *next(iter(cosines.values()))])
+        for layer, pairs in cosines.items():
+            table.writerow([layer, *(f"{value:.6f}" for value in pairs.values())])
+    partial.replace(path)
+
+
+def _mean(values: list[float]) -> float:
+    return sum(values) / len(values)

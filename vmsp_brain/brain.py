@@ -108,23 +108,25 @@ class VMSPBrain(sb.Brain):
         losses = self.collect_gradients(batch.to(self.device))
         if should_step:
             self.combine_gradients()
-        mean = torch.tensor(losses).mean()
+        for draw in losses:
+            self.train_losses.add(draw)
+        mean = torch.tensor([loss for draw in losses for loss in draw.values()]).mean()
         self.on_fit_batch_end(batch, losses, mean, should_step)
         return mean
 
-    def collect_gradients(self, batch: MultilingualBatch) -> list[float]:
-        """Fill the rows and the heads' ``.grad`` from one (micro-)batch; all its losses."""
-        collected = []
+    def collect_gradients(self, batch: MultilingualBatch) -> list[dict[str, float]]:
+        """Fill the rows and the heads' ``.grad`` from one (micro-)batch; each draw's losses."""
+        collected: list[dict[str, Tensor]] = []
         for draw, sources in enumerate(batch.draws):
+            collected.append({})
             for source, part in sources.items():
                 with self.training_ctx:
                     _, losses = self.compute_losses(source, part)
                 for number, (name, loss) in enumerate(losses.items(), start=1):
                     self._add_gradients(draw, name, loss, retain_graph=number < len(losses))
-                values = {name: loss.item() for name, loss in losses.items()}
-                self.train_losses.add(values)
-                collected.extend(values.values())
-        return collected
+                    collected[draw][name] = loss.detach()
+        # Read at the end: each reading waits for the device.
+        return [{name: float(loss) for name, loss in draw.items()} for draw in collected]
 
     def compute_losses(self, source: str, part: PaddedBatch) -> tuple[object, dict[str, Tensor]]:
         """One encoder forward, and from it the loss of every objective of the source."""

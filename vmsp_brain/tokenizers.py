@@ -9,12 +9,18 @@ from collections.abc import Iterable
 from pathlib import Path
 
 import sentencepiece
+from speechbrain.utils.logger import get_logger
+
+logger = get_logger(__name__)
 
 BLANK, BOS, EOS, UNKNOWN = 0, 1, 2, 3
 """Special tokens. BLANK (CTC's, also padding) is distinct from UNKNOWN, as CTC needs."""
 
 
 MODEL_TYPES = ("unigram", "bpe")
+
+CHARACTER_COVERAGE = 0.9999
+"""Share of the text's characters that get a token; real transcripts hold stray foreign letters."""
 
 
 def train_tokenizer(
@@ -58,7 +64,7 @@ def train_tokenizer(
                 model_writer=model,
                 vocab_size=vocab_size,
                 model_type=model_type,
-                character_coverage=1.0,
+                character_coverage=CHARACTER_COVERAGE,
                 normalization_rule_name="identity",
                 pad_id=BLANK,
                 bos_id=BOS,
@@ -71,6 +77,17 @@ def train_tokenizer(
             partial.unlink()
             raise ValueError(_explain(path.name, vocab_size, len(sentences), str(error))) from error
     partial.replace(path)
+    _report_unknown(path, sentences)
+
+
+def _report_unknown(path: Path, sentences: list[str]) -> None:
+    tokens = load_tokenizer(path).encode(sentences)
+    unknown = sum(sentence.count(UNKNOWN) for sentence in tokens)
+    if unknown:
+        logger.warning(
+            f"{path.name}: {unknown} of {sum(map(len, tokens))} training tokens are of characters "
+            "too rare for the vocabulary."
+        )
 
 
 def load_tokenizer(path: str | Path) -> sentencepiece.SentencePieceProcessor:

@@ -93,6 +93,12 @@ def test_an_unknown_model_type_is_refused_by_name(path):
         train_tokenizer(path, SENTENCES, SIZE, "sylable")
 
 
+def test_characters_too_rare_for_the_vocabulary_are_counted(path, caplog):
+    train_tokenizer(path, [*SENTENCES * 2000, "Ω"], SIZE)
+    assert f"{path.name}: 1 of " in caplog.text
+    assert load_tokenizer(path).encode("Ω")[-1] == UNKNOWN
+
+
 def test_existing_model_is_kept(path):
     train_tokenizer(path, SENTENCES, SIZE)
     before = path.read_bytes()

@@ -88,6 +88,7 @@ def prepare_covost(
         row.fault = row.fault or _fault(row, clips[_key(row)], min_duration, max_duration)
     report = {"made_of": made_of, **_report(rows, clips)}
     _print_report(report)
+    _write(save_folder / "rejected.json", _to_json(report["rejected"]))
     if not drop_faulty_evaluation_rows:
         _stop_on_faulty_evaluation_rows(report, save_folder)
     good = [row for row in rows if not row.fault]
@@ -96,7 +97,7 @@ def prepare_covost(
         for split in SPLITS:
             chosen = [row for row in good if (row.language, row.split) == (language, split)]
             _write_manifest(manifest_path(save_folder, language, split), chosen, clips)
-    _write(report_path, json.dumps(report, indent=1, ensure_ascii=False))
+    _write(report_path, _to_json(report))
 
 
 def manifest_path(save_folder: str | Path, language: str, split: str) -> Path:
@@ -227,14 +228,14 @@ def _print_report(report: dict[str, Any]) -> None:
         print(f"{language}: {kept}")
     for (language, split, reason), count in sorted(rejected.items()):
         print(f"{language}: {split}: {count:,} left out: {reason}")
+    if rejected:
+        print("Every row left out, with its file and line, is in rejected.json.")
 
 
 def _stop_on_faulty_evaluation_rows(report: dict[str, Any], save_folder: Path) -> None:
     faulty = [item for item in report["rejected"] if item["split"] != "train"]
     if not faulty:
         return
-    path = save_folder / "faulty_evaluation_rows.json"
-    _write(path, json.dumps(faulty, indent=1, ensure_ascii=False))
     listed = [
         f"  {item['origin']}: {item['language']} {item['split']} {item['path']}: {item['reason']}"
         for item in faulty[:LISTED]
@@ -243,7 +244,9 @@ def _stop_on_faulty_evaluation_rows(report: dict[str, Any], save_folder: Path) -
         listed.append(f"  ... and {len(faulty) - LISTED} more")
     raise CorpusError(
         f"{len(faulty)} dev or test rows cannot be used, and leaving them out would change the "
-        "score:\n" + "\n".join(listed) + f"\nAll are in {path}. Repair the corpus, or leave them "
+        "score:\n"
+        + "\n".join(listed)
+        + f"\nAll are in {save_folder / 'rejected.json'}. Repair the corpus, or leave them "
         "out knowingly with drop_faulty_evaluation_rows."
     )
 
@@ -276,6 +279,10 @@ def _write(path: Path, text: str) -> None:
     partial = path.with_name(f"{path.name}.partial")
     partial.write_text(text, encoding="utf-8")
     partial.replace(path)
+
+
+def _to_json(value: Any) -> str:
+    return json.dumps(value, indent=1, ensure_ascii=False) + "\n"
 
 
 def main() -> None:

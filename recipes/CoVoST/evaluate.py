@@ -10,11 +10,9 @@ takes the YAML file and the overrides that the run was trained with; only decodi
 import sys
 
 import speechbrain as sb
-from experiment import load_data, load_tokenizers
+from experiment import load_data, load_tokenizers, make_brain
 from experiment_file import ExperimentFile
 from run_folder import check_run_folder, check_trained
-
-from vmsp_brain.brain import VMSPBrain
 
 if __name__ == "__main__":
     hparams_file, run_opts, overrides = sb.parse_arguments(sys.argv[1:])
@@ -25,14 +23,7 @@ if __name__ == "__main__":
 
     tokenizers = load_tokenizers(hparams)
     data = load_data(hparams, tokenizers)
-    brain = VMSPBrain(
-        modules=hparams["modules"],
-        hierarchy=hparams["hierarchy"],
-        tokenizers=tokenizers,
-        hparams=hparams,
-        run_opts=run_opts,
-        checkpointer=hparams["checkpointer"],
-    )
+    brain = make_brain(hparams, tokenizers, run_opts)
     brain.evaluate(
         data["test"].dataset,
         **brain.primary_metric(),

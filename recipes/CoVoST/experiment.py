@@ -17,6 +17,7 @@ from vmsp_brain.batches import (
     MultilingualSampler,
     steps_of_one_pass,
 )
+from vmsp_brain.brain import VMSPBrain
 from vmsp_brain.manifests import labelled_dataset, read_manifest, target_text, unlabelled_dataset
 from vmsp_brain.tokenizers import load_tokenizer, train_tokenizer
 
@@ -80,6 +81,22 @@ def load_tokenizers(hparams: Mapping[str, Any]) -> dict[str, SentencePieceProces
                 f"Set {key} accordingly, or another tokenizer_folder to train a new one."
             )
     return tokenizers
+
+
+def make_brain(
+    hparams: Mapping[str, Any],
+    tokenizers: Mapping[str, SentencePieceProcessor],
+    run_opts: Mapping[str, Any],
+) -> VMSPBrain:
+    """The Brain that the experiment declares."""
+    return VMSPBrain(
+        modules=hparams["modules"],
+        hierarchy=hparams["hierarchy"],
+        tokenizers=tokenizers,
+        hparams=hparams,
+        run_opts=run_opts,
+        checkpointer=hparams["checkpointer"],
+    )
 
 
 def load_data(

@@ -11,12 +11,11 @@ was stopped goes on where it was when the same command is given again.
 import sys
 
 import speechbrain as sb
-from experiment import load_data, load_tokenizers, prepare
+from experiment import load_data, load_tokenizers, make_brain, prepare
 from experiment_file import ExperimentFile
 from run_folder import check_run_folder, save_configuration
 from speechbrain.utils.distributed import ddp_init_group, run_on_main
 
-from vmsp_brain.brain import VMSPBrain
 from vmsp_brain.plots import save_run_figure
 
 if __name__ == "__main__":
@@ -31,14 +30,7 @@ if __name__ == "__main__":
 
     tokenizers = load_tokenizers(hparams)
     data = load_data(hparams, tokenizers)
-    brain = VMSPBrain(
-        modules=hparams["modules"],
-        hierarchy=hparams["hierarchy"],
-        tokenizers=tokenizers,
-        hparams=hparams,
-        run_opts=run_opts,
-        checkpointer=hparams["checkpointer"],
-    )
+    brain = make_brain(hparams, tokenizers, run_opts)
     brain.fit(
         hparams["epoch_counter"],
         data["train"].dataset,

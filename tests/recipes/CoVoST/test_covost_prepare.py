@@ -127,6 +127,8 @@ def spoil(corpus: Path, fault: str, number: int) -> None:
     line = number + 2
     if fault == "columns":
         edit_line(pair, line, lambda text: text.replace("\t", "\textra\t", 1))
+    elif fault == "too few columns":
+        edit_line(pair, line, lambda text: text.replace("In en: cold.\t", ""))
     elif fault == "not_in_validated":
         edit_line(validated, line, lambda text: text.replace(f"fr_{number}", "other"))
     elif fault == "outside_clips_folder":
@@ -174,6 +176,18 @@ def test_faulty_training_rows_are_counted_and_left_out(corpus, out, capsys, faul
     line = TRAIN + DEV + TEST + 2 if fault == "duplicate" else 3
     assert rejected["reason"] == fault
     assert rejected["origin"] == f"covost_v2.fr_en.tsv:{line}"
+
+
+def test_too_few_columns_are_as_bad_as_too_many(corpus, out, capsys):
+    spoil(corpus, "too few columns", 1)
+    prepare(corpus, out)
+    assert "fr: train: 1 left out: columns" in capsys.readouterr().out
+
+
+def test_a_row_that_does_not_tell_its_split_may_be_a_test_row(corpus, out):
+    edit_line(corpus / "fr" / "covost_v2.fr_en.tsv", 3, lambda line: line.partition("\t")[0])
+    with pytest.raises(CorpusError, match=r"covost_v2.fr_en.tsv:3: fr unknown fr_1.mp3: columns"):
+        prepare(corpus, out)
 
 
 @pytest.mark.parametrize("fault", FAULTS)

@@ -54,15 +54,13 @@ def test_penalties_begin_and_grow_as_published(tmp_path):
 def test_the_hierarchy_of_the_readme(tmp_path):
     readme = (ROOT / "recipes" / "CoVoST" / "README.md").read_text(encoding="utf-8")
     example = readme.partition("```yaml\n")[2].partition("```")[0]
-    uas = (ROOT / "hparams" / "uas.yaml").read_text(encoding="utf-8")
-    before, _, after = uas.partition("hierarchy: !apply")
-    after = after[after.index("# ------") :]
-    (tmp_path / "mine.yaml").write_text(f"{before}{example}\n{after}", encoding="utf-8")
-    (tmp_path / "parts").symlink_to(ROOT / "hparams" / "parts")
-    with (tmp_path / "mine.yaml").open(encoding="utf-8") as file:
-        hparams = load_hyperpyyaml(file, {**SMALL, "output_folder": str(tmp_path / "run")})
-    assert hparams["hierarchy"].names[0] == ["asr/fr", "st/fr-en"]
-    assert len(hparams["hierarchy"].names[1]) == 7
+    (tmp_path / "mine.yaml").write_text(example, encoding="utf-8")
+    for name in ("uas.yaml", "parts"):
+        (tmp_path / name).symlink_to(ROOT / "hparams" / name)
+    overrides = f"data_folder: anywhere\noutput_folder: {tmp_path}\nd_model: 16\nd_ffn: 16"
+    hierarchy = ExperimentFile(str(tmp_path / "mine.yaml"), overrides).load()["hierarchy"]
+    assert hierarchy.names[0] == ["asr/fr", "st/fr-en"]
+    assert len(hierarchy.names[1]) == 7
 
 
 RECIPES = {

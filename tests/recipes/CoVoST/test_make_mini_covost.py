@@ -107,6 +107,18 @@ def test_no_speaker_is_in_two_splits_of_any_languages(plan):
     assert [key for key, found in splits.items() if len(found) > 1] == []
 
 
+def test_on_disk_no_test_or_dev_sentence_or_speaker_is_in_train(corpus):
+    said, spoken_by = ({split: set() for split in SIZES} for _ in range(2))
+    for language in LANGUAGES:
+        rows = {row["path"]: row for row in read_tsv(corpus / language / "validated.tsv")}
+        for row in read_tsv(corpus / language / f"covost_v2.{language}_{TARGETS[language]}.tsv"):
+            said[row["split"]] |= {rows[row["path"]]["sentence"], row["translation"]}
+            spoken_by[row["split"]].add(rows[row["path"]]["client_id"])
+    for found in (said, spoken_by):
+        assert all(found.values())
+        assert not found["train"] & (found["dev"] | found["test"])
+
+
 @pytest.mark.parametrize("language", LANGUAGES)
 def test_no_sentence_is_said_twice_in_a_language(plan, language):
     sentences = [normalised(utterance.sentence) for utterance in plan[language]]

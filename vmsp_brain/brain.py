@@ -5,7 +5,7 @@ algorithmic side (gradient rows, hierarchy).
 """
 
 import json
-from collections.abc import Mapping
+from collections.abc import Container, Mapping
 from pathlib import Path
 
 import numpy as np
@@ -117,20 +117,25 @@ class VMSPBrain(sb.Brain):
     def collect_gradients(self, batch: MultilingualBatch) -> list[dict[str, float]]:
         """Fill the rows and the heads' ``.grad`` from one (micro-)batch; each draw's losses."""
         collected: list[dict[str, Tensor]] = []
+        trained = self.hierarchy.trained(self.epoch)
         for draw, sources in enumerate(batch.draws):
             collected.append({})
             for source, part in sources.items():
                 with self.training_ctx:
-                    _, losses = self.compute_losses(source, part)
+                    _, losses = self.compute_losses(source, part, trained)
                 for number, (name, loss) in enumerate(losses.items(), start=1):
                     self._add_gradients(draw, name, loss, retain_graph=number < len(losses))
                     collected[draw][name] = loss.detach()
         # Read at the end: each reading waits for the device.
         return [{name: float(loss) for name, loss in draw.items()} for draw in collected]
 
-    def compute_losses(self, source: str, part: PaddedBatch) -> tuple[object, dict[str, Tensor]]:
-        """One encoder forward, and from it the loss of every objective of the source."""
-        objectives = self.objectives_of[source]
+    def compute_losses(
+        self, source: str, part: PaddedBatch, wanted: Container[str]
+    ) -> tuple[object, dict[str, Tensor]]:
+        """One encoder forward, and from it the loss of every wanted objective of the source."""
+        objectives = [item for item in self.objectives_of[source] if item.name in wanted]
+        if not objectives:
+            return None, {}
         frames = objectives[0].encode(self.modules.encoder, part)
         return frames, {objective.name: objective.loss(frames, part) for objective in objectives}
 
@@ -163,7 +168,8 @@ class VMSPBrain(sb.Brain):
             return
         measure = self.optimizer_step % MEASURED_EVERY == 0
         if measure:
-            self.cosines.add(_flat(layer_cosines(self.rows)))
+            trained = self.hierarchy.trained(self.epoch)
+            self.cosines.add(_flat(layer_cosines(self.rows, trained)))
         self.rows.assign_direction(
             self.hierarchy.weights(self.epoch), scale=self.scaler.get_scale()
         )
@@ -222,7 +228,7 @@ class VMSPBrain(sb.Brain):
         [(source, part)] = batch.to(self.device).draws[0].items()
         self._seed(0, self.step)  # the same masks in every epoch
         with self.evaluation_ctx:
-            frames, losses = self.compute_losses(source, part)
+            frames, losses = self.compute_losses(source, part, self.hierarchy.objectives)
             for objective in self.objectives_of[source]:
                 if objective.name in self.tokenizers:
                     self._search(objective, frames, part, stage)

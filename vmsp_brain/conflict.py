@@ -7,7 +7,7 @@ two draws.
 
 import csv
 import itertools
-from collections.abc import Mapping
+from collections.abc import Container, Mapping
 from pathlib import Path
 
 import torch
@@ -20,7 +20,7 @@ Cosines = dict[str, dict[str, float]]
 BETWEEN = " ~ "
 
 
-def layer_cosines(rows: GradientRows) -> Cosines:
+def layer_cosines(rows: GradientRows, objectives: Container[str]) -> Cosines:
     """Cosine similarities of each two objectives' gradients on each layer.
 
     A pair with a zero gradient (a layer that an objective does not reach) has similarity 0.
@@ -29,9 +29,12 @@ def layer_cosines(rows: GradientRows) -> Cosines:
     ---------
     rows : GradientRows
         With the gradients of all objectives.
+    objectives : container of str
+        Those to compare.
     """
     names = list(rows.index)
-    pairs = list(itertools.combinations(range(len(names)), 2))
+    chosen = [row for row, name in enumerate(names) if name in objectives]
+    pairs = list(itertools.combinations(chosen, 2))
     found: Cosines = {}
     for layer, block in rows.mean_by_layer().items():  # (M, P of the layer)
         unit = torch.nn.functional.normalize(block, dim=1)

@@ -44,12 +44,21 @@ class Level:
     weights : dict, optional
         Constant weights by name or pattern, in place of a weighting: static weighting. They are
         taken as they are, not made to sum to 1.
+    epochs : tuple of int
+        First and last epoch in which the level's objectives are trained at all; no last one means
+        to the end. For training in stages.
     """
 
     objectives: Sequence[str]
     weighting: Weighting = field(default_factory=lambda: MoDoWeighting(gamma=0.01, rho=0.0))
     penalty: Penalty | None = None
     weights: Mapping[str, float] | None = None
+    epochs: tuple[int, int | None] = (1, None)
+
+    def is_trained(self, epoch: int) -> bool:
+        """Whether the level's objectives are trained in this epoch (1, 2, ...)."""
+        first, last = self.epochs
+        return first <= epoch and (last is None or epoch <= last)
 
 
 class Hierarchy:
@@ -65,8 +74,9 @@ class Hierarchy:
     Raises
     ------
     ValueError
-        If an objective is in no level or in two, a level matches nothing, or a penalty is missing
-        or stands on the primary level. The message names the level and the objectives.
+        If an objective is in no level or in two, a level matches nothing, a penalty is missing or
+        stands on the primary level, or a level's epochs or weights make no sense. The message names
+        the level and the objectives.
 
     Example
     -------
@@ -82,7 +92,7 @@ class Hierarchy:
     def __init__(self, levels: Sequence[Level], objectives: Iterable[str]) -> None:
         self.levels = list(levels)
         self.names = _objectives_of_levels(self.levels, list(objectives))
-        _check_penalties(self.levels)
+        _check_levels(self.levels)
         self.weightings = [
             _weighting(level, names) for level, names in zip(self.levels, self.names, strict=True)
         ]
@@ -106,6 +116,11 @@ class Hierarchy:
         for penalty in self.penalties(epoch):
             multipliers.append(multipliers[-1] * penalty)
         return multipliers
+
+    def trained(self, epoch: int) -> set[str]:
+        """The objectives that are trained in this epoch."""
+        levels = zip(self.levels, self.names, strict=True)
+        return {name for level, names in levels if level.is_trained(epoch) for name in names}
 
     def record_validation(self, losses: Mapping[str, float]) -> None:
         """Remember the validation losses of an epoch that ends; adaptive penalties look at them."""
@@ -248,7 +263,7 @@ def _matches(level: Level, name: str) -> bool:
     return any(fnmatchcase(name, pattern) for pattern in level.objectives)
 
 
-def _check_penalties(levels: list[Level]) -> None:
+def _check_levels(levels: list[Level]) -> None:
     if not levels:
         raise ValueError("A hierarchy needs at least one level.")
     if levels[0].penalty is not None:
@@ -256,8 +271,15 @@ def _check_penalties(levels: list[Level]) -> None:
             "The primary level has a penalty, but nothing stands above it. Move the penalty to the "
             "level below."
         )
-    for number, level in enumerate(levels[1:], start=2):
-        if level.penalty is None:
+    for number, level in enumerate(levels, start=1):
+        first, last = level.epochs
+        if first < 1 or (last is not None and last < first):
+            raise ValueError(
+                f"Level {number} of the hierarchy, {list(level.objectives)}: found epochs "
+                f"{[first, last]}, expected a first epoch of 1 or more and a last one after it, or "
+                "none."
+            )
+        if number > 1 and level.penalty is None:
             raise ValueError(
                 f"Level {number} of the hierarchy, {list(level.objectives)}, has no penalty. Give "
                 "it one, such as vmsp_brain.penalties.LinearPenalty."

@@ -15,6 +15,7 @@ from torchjd.aggregation import UPGradWeighting
 
 from vmsp_brain.brain import VMSPBrain
 from vmsp_brain.hierarchy import Level
+from vmsp_brain.penalties import ConstantPenalty
 
 CASES = [
     ("UAS", ["en", "fr", "de"], ["fr-en", "de-en"]),
@@ -192,3 +193,25 @@ def test_an_encoder_whose_layers_leave_a_parameter_out_is_refused():
     encoder.layers = lambda: layers
     with pytest.raises(ValueError, match=r"leave out conformer\.encoder\.norm"):
         VMSPBrain(dict(brain.modules.items()), brain.hierarchy, {}, {"seed": 1}, {"device": "cpu"})
+
+
+def test_training_in_stages_leaves_the_other_stages_objectives_alone():
+    levels = [
+        Level(["asr/*", "st/*"], weights={"*": 1.0}, epochs=(2, None)),
+        Level(["ssl"], penalty=ConstantPenalty(1.0), epochs=(1, 1)),
+    ]
+    brain = make_brain(levels, ["en", "fr"], ["fr-en"])
+    for epoch, ssl_is_trained in ((1, True), (2, False)):
+        brain.on_stage_start(Stage.TRAIN, epoch)
+        batch = make_batch(brain)
+        gradients = oracle_gradients(brain, batch)
+        found = step_gradients(brain, batch)
+        for (_, name), of_objective in gradients.items():
+            for key, value in of_objective.items():
+                in_head = key.startswith("objectives.") and value.norm() > 0
+                if in_head and (name == "ssl") != ssl_is_trained:
+                    assert found[key].norm() == 0, (epoch, key)
+        key = "encoder.conformer.encoder.norm.norm.weight"
+        trained = [n for n in brain.hierarchy.objectives if (n == "ssl") == ssl_is_trained]
+        expected = sum(gradients[draw, name][key] / 2 for draw in (0, 1) for name in trained)
+        torch.testing.assert_close(found[key], expected, rtol=1e-5, atol=1e-8)

@@ -28,7 +28,7 @@ def rows() -> GradientRows:
 
 def test_cosines_are_those_of_the_mean_gradients_of_each_layer(rows):
     mean = (rows._rows[0] + rows._rows[1]) / 2
-    cosines = layer_cosines(rows)
+    cosines = layer_cosines(rows, rows.index)
     for layer, columns in (("front_end", slice(0, 3)), ("block_01", slice(3, 7))):
         assert len(cosines[layer]) == 6
         for i, j in itertools.combinations(range(4), 2):
@@ -40,7 +40,7 @@ def test_cosines_are_those_of_the_mean_gradients_of_each_layer(rows):
 def test_an_objective_that_does_not_reach_a_layer_is_orthogonal_to_all():
     rows = GradientRows(["a", "b"], {"layer": [Parameter(torch.zeros(2))]})
     rows.add(0, "a", [torch.ones(2)])
-    assert layer_cosines(rows) == {"layer": {"a ~ b": 0.0}}
+    assert layer_cosines(rows, rows.index) == {"layer": {"a ~ b": 0.0}}
 
 
 def test_opposite_gradients_conflict_and_equal_ones_do_not():
@@ -49,7 +49,7 @@ def test_opposite_gradients_conflict_and_equal_ones_do_not():
         rows.add(draw, "a", [torch.tensor([1.0, 2.0])])
         rows.add(draw, "b", [torch.tensor([-2.0, -4.0])])
         rows.add(draw, "c", [torch.tensor([3.0, 6.0])])
-    cosines = layer_cosines(rows)
+    cosines = layer_cosines(rows, rows.index)
     assert cosines["layer"] == pytest.approx({"a ~ b": -1.0, "a ~ c": 1.0, "b ~ c": -1.0})
     assert share_of_conflicts(cosines) == pytest.approx(2 / 3)
     assert mean_per_layer(cosines) == pytest.approx({"layer": -1 / 3})
@@ -64,7 +64,7 @@ def test_means_per_pair_of_tasks():
 
 
 def test_the_file_is_layers_by_pairs(rows, tmp_path):
-    cosines = layer_cosines(rows)
+    cosines = layer_cosines(rows, rows.index)
     write_cosines(tmp_path / "conflicts" / "epoch_0001.csv", cosines)
     with (tmp_path / "conflicts" / "epoch_0001.csv").open(newline="") as file:
         table = list(csv.DictReader(file))

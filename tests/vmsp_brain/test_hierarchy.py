@@ -281,3 +281,18 @@ def test_which_gramian_a_weighting_takes(weighting, cross):
     assert hierarchy.cross == [cross]
     hierarchy.update_lambdas(random_gramians(hierarchy, symmetric=not cross))
     assert hierarchy.lambdas[0].shape == (len(OBJECTIVES),)
+
+
+@pytest.mark.parametrize("epochs", [(0, None), (3, 2)])
+def test_epochs_that_make_no_sense_are_refused(epochs):
+    with pytest.raises(ValueError, match=r"Level 1 .*found epochs"):
+        Hierarchy([Level(["*"], epochs=epochs)], OBJECTIVES)
+
+
+def test_objectives_are_trained_in_their_levels_epochs():
+    levels = [Level(["asr/*", "st/*"], epochs=(3, None)), Level(["ssl"], penalty=PENALTIES[0])]
+    levels[1].epochs = (1, 3)
+    hierarchy = Hierarchy(levels, OBJECTIVES)
+    assert hierarchy.trained(2) == {"ssl"}
+    assert hierarchy.trained(3) == set(OBJECTIVES)
+    assert hierarchy.trained(4) == set(OBJECTIVES) - {"ssl"}

@@ -4,7 +4,6 @@ This is the one place that knows both the speech side (encoder, objectives, batc
 algorithmic side (gradient rows, hierarchy).
 """
 
-import json
 from collections.abc import Container, Mapping
 from pathlib import Path
 
@@ -18,18 +17,13 @@ from speechbrain.utils.logger import get_logger
 from torch import Tensor, nn
 
 from vmsp_brain.batches import MultilingualBatch
-from vmsp_brain.conflict import (
-    Cosines,
-    layer_cosines,
-    mean_per_layer,
-    mean_per_tasks,
-    share_of_conflicts,
-    write_cosines,
-)
+from vmsp_brain.conflict import Cosines, layer_cosines
 from vmsp_brain.gradients import DRAWS, GradientRows
 from vmsp_brain.hierarchy import Hierarchy
 from vmsp_brain.manifests import text_key
 from vmsp_brain.metrics import Hypothesis, RunningMeans, results
+from vmsp_brain.monitor import Monitor
+from vmsp_brain.results import results_table, write_results
 
 logger = get_logger(__name__)
 
@@ -92,6 +86,7 @@ class VMSPBrain(sb.Brain):
         self.rows = GradientRows(hierarchy.objectives, layers)
         self.train_losses = RunningMeans()
         self.cosines = RunningMeans()
+        self.monitor = Monitor(self.hparams)
         self.epoch = 1
         if checkpointer is not None:
             checkpointer.add_recoverable("train_losses", self.train_losses)
@@ -166,8 +161,7 @@ class VMSPBrain(sb.Brain):
         elif not self.scaler.is_enabled():  # a scaler skips the step and lowers its scale by itself
             self._discard_step(gramians)
             return
-        measure = self.optimizer_step % MEASURED_EVERY == 0
-        if measure:
+        if self.optimizer_step % MEASURED_EVERY == 0:
             trained = self.hierarchy.trained(self.epoch)
             self.cosines.add(_flat(layer_cosines(self.rows, trained)))
         self.rows.assign_direction(
@@ -177,8 +171,6 @@ class VMSPBrain(sb.Brain):
         self.hparams.encoder_lr_schedule(self.optimizers_dict["encoder"])
         self.hparams.head_lr_schedule(self.optimizers_dict["heads"])
         self.optimizers_step()
-        if measure:
-            self._write_scalars("lambda", self.lambdas(), self.optimizer_step)
 
     def _discard_step(self, gramians: list[Tensor]) -> None:
         """Leave out a step with a non-finite gradient; end the run when patience is exhausted."""
@@ -222,6 +214,11 @@ class VMSPBrain(sb.Brain):
         for objective in self.modules.objectives.values():
             objective.begin_step(self.optimizer_step)
 
+    def on_fit_batch_end(self, batch, outputs, loss: Tensor, should_step: bool) -> None:
+        """Show λ now and then, after a step."""
+        if should_step and self.optimizer_step % MEASURED_EVERY == 1:
+            self.monitor.write_lambdas(self.lambdas(), self.optimizer_step)
+
     @torch.no_grad()
     def evaluate_batch(self, batch: MultilingualBatch, stage: sb.Stage) -> Tensor:
         """Losses of one source's batch, and the hypotheses of its objectives that make text."""
@@ -260,14 +257,26 @@ class VMSPBrain(sb.Brain):
             self.rows.clear()  # an incomplete accumulation, as SpeechBrain drops it
             self.train_stats = self.train_losses.summary()
             self.train_losses.clear()
-            self._log_conflicts(epoch)
+            self.monitor.write_conflicts(_nested(self.cosines.summary()), epoch)
+            self.cosines.clear()
             return
         report = results(self.hypotheses)
         if stage == sb.Stage.TEST:
-            self.write_test(report)
+            if if_main_process():
+                write_results(self.hparams.output_folder, report, self.hypotheses)
+                print(results_table(report), flush=True)
             return
-        self._log_epoch(epoch, report)
-        self.hierarchy.record_validation(self.valid_losses.summary())
+        valid_losses = self.valid_losses.summary()
+        self.monitor.write_epoch(
+            epoch,
+            self.hierarchy.penalties(epoch),
+            self.lambdas(),
+            {name: made.param_groups[0]["lr"] for name, made in self.optimizers_dict.items()},
+            self.train_stats,
+            valid_losses,
+            report,
+        )
+        self.hierarchy.record_validation(valid_losses)
         meta = {"epoch": epoch, "WER": report.get("wer_mean"), "BLEU": report.get("bleu_mean")}
         meta["loss"] = stage_loss
         self.checkpointer.save_and_keep_only(
@@ -284,77 +293,6 @@ class VMSPBrain(sb.Brain):
         if any(name.startswith("st/") for name in primary):
             return {"max_key": "BLEU"}
         return {"min_key": "loss"}
-
-    def _log_epoch(self, epoch: int, report: dict) -> None:
-        penalties = {
-            f"eta_{number}": value
-            for number, value in enumerate(self.hierarchy.penalties(epoch), start=1)
-        }
-        rates = {
-            name: optimizer.param_groups[0]["lr"]
-            for name, optimizer in self.optimizers_dict.items()
-        }
-        valid_losses = self.valid_losses.summary()
-        means = {key: report[f"{key}_mean"] for key in ("wer", "bleu") if key in report}
-        self.hparams.train_logger.log_stats(
-            stats_meta={
-                "epoch": epoch,
-                **penalties,
-                **{f"lambda {name}": value for name, value in self.lambdas().items()},
-            },
-            train_stats={f"loss {name}": value for name, value in self.train_stats.items()},
-            valid_stats={
-                **{f"loss {name}": value for name, value in valid_losses.items()},
-                **means,
-            },
-        )
-        for group, values in {
-            "penalty": penalties,
-            "learning_rate": rates,
-            "loss_train": self.train_stats,
-            "loss_valid": valid_losses,
-            "WER_valid": {**report.get("wer", {}), "mean": means.get("wer")},
-            "BLEU_valid": {**report.get("bleu", {}), "mean": means.get("bleu")},
-        }.items():
-            self._write_scalars(group, values, epoch)
-
-    def _log_conflicts(self, epoch: int) -> None:
-        """Save the epoch's mean similarities of gradients, and their means for TensorBoard."""
-        cosines = _nested(self.cosines.summary())
-        self.cosines.clear()
-        if not cosines or not if_main_process():
-            return
-        write_cosines(
-            Path(self.hparams.output_folder) / f"conflicts/epoch_{epoch:04d}.csv", cosines
-        )
-        self._write_scalars("conflict_by_layer", mean_per_layer(cosines), epoch)
-        self._write_scalars("conflict_by_task", mean_per_tasks(cosines), epoch)
-        share = {"share_of_conflicting_pairs": share_of_conflicts(cosines)}
-        self._write_scalars("conflict", share, epoch)
-
-    def _write_scalars(self, group: str, values: Mapping[str, float | None], step: int) -> None:
-        if if_main_process():
-            for name, value in values.items():
-                if value is not None:
-                    self.hparams.tensorboard_logger.writer.add_scalar(
-                        f"{group}/{name}", value, step
-                    )
-
-    def write_test(self, report: dict) -> None:
-        """Write ``results.json`` and every objective's hypotheses, and print the table."""
-        if not if_main_process():
-            return
-        folder = Path(self.hparams.output_folder)
-        for name, hypotheses in self.hypotheses.items():
-            path = folder / "test" / f"{name.replace('/', '_')}.tsv"
-            path.parent.mkdir(exist_ok=True)
-            lines = ["id\treference\thypothesis"]
-            lines += [f"{item.id}\t{item.reference}\t{item.hypothesis}" for item in hypotheses]
-            path.write_text("\n".join(lines) + "\n", encoding="utf-8")
-        partial = folder / "results.json.partial"
-        partial.write_text(json.dumps(report, indent=2) + "\n", encoding="utf-8")
-        partial.replace(folder / "results.json")
-        print(results_table(report), flush=True)
 
     # ---------------------------------------------------------------- processes, data, randomness
 
@@ -404,25 +342,6 @@ class VMSPBrain(sb.Brain):
         rank = torch.distributed.get_rank() if self.distributed_launch else 0
         sequence = np.random.SeedSequence([self.hparams.seed, rank, *position])
         torch.manual_seed(int(sequence.generate_state(1, np.uint64)[0]))
-
-
-def results_table(report: dict) -> str:
-    """Test WER per language and BLEU per pair as a table for people.
-
-    Arguments
-    ---------
-    report : dict
-        From `vmsp_brain.metrics.results`.
-    """
-    lines = []
-    for metric, title in (("wer", "WER % (lower is better)"), ("bleu", "BLEU (higher is better)")):
-        if metric in report:
-            lines += ["", f"Test {title}", "-" * 30]
-            lines += [f"{name:<12}{score:>8.2f}" for name, score in report[metric].items()]
-            lines.append(f"{'mean':<12}{report[f'{metric}_mean']:>8.2f}")
-    if "bleu_signature" in report:
-        lines.append(f"\nsacreBLEU {report['bleu_signature']}")
-    return "\n".join(lines) + "\n"
 
 
 def _trainable_layers(encoder: nn.Module) -> dict[str, list[nn.Parameter]]:

@@ -18,6 +18,7 @@ from torch import Tensor, nn
 
 from vmsp_brain.batches import MultilingualBatch
 from vmsp_brain.conflict import Cosines, layer_cosines
+from vmsp_brain.cost import EpochCost
 from vmsp_brain.gradients import DRAWS, GradientRows
 from vmsp_brain.hierarchy import Hierarchy
 from vmsp_brain.manifests import text_key
@@ -86,11 +87,13 @@ class VMSPBrain(sb.Brain):
         self.rows = GradientRows(hierarchy.objectives, layers)
         self.train_losses = RunningMeans()
         self.cosines = RunningMeans()
+        self.cost = EpochCost()
         self.monitor = Monitor(self.hparams)
         self.epoch = 1
         if checkpointer is not None:
             checkpointer.add_recoverable("train_losses", self.train_losses)
             checkpointer.add_recoverable("cosines", self.cosines)
+            checkpointer.add_recoverable("cost", self.cost)
             checkpointer.add_recoverable("hierarchy", hierarchy, _load_state, _save_state)
 
     # ---------------------------------------------------------------- the step
@@ -247,6 +250,7 @@ class VMSPBrain(sb.Brain):
         """Forget the last evaluation."""
         if stage == sb.Stage.TRAIN:
             self.epoch = epoch
+            self.cost.start()
             return
         self.valid_losses = RunningMeans()
         self.hypotheses: dict[str, list[Hypothesis]] = {name: [] for name in self.tokenizers}
@@ -276,6 +280,7 @@ class VMSPBrain(sb.Brain):
             valid_losses,
             report,
         )
+        self.monitor.write_scalars("cost", self.cost.stop(torch.device(self.device)), epoch)
         self.hierarchy.record_validation(valid_losses)
         meta = {"epoch": epoch, "WER": report.get("wer_mean"), "BLEU": report.get("bleu_mean")}
         meta["loss"] = stage_loss

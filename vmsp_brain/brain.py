@@ -4,7 +4,6 @@ This is the one place that knows both the speech side (encoder, objectives, batc
 algorithmic side (gradient rows, hierarchy).
 """
 
-import json
 from collections.abc import Container, Iterable, Mapping
 from pathlib import Path
 
@@ -18,17 +17,14 @@ from speechbrain.utils.logger import get_logger
 from torch import Tensor, nn
 
 from vmsp_brain.batches import MultilingualBatch
-from vmsp_brain.conflict import (
-    Cosines,
-    mean_per_layer,
-    mean_per_tasks,
-    share_of_conflicts,
-    write_cosines,
-)
+from vmsp_brain.conflict import Cosines, mean_per_layer
+from vmsp_brain.cost import EpochCost
 from vmsp_brain.gradient_step import GradientStep
 from vmsp_brain.hierarchy import Hierarchy
 from vmsp_brain.manifests import text_key
 from vmsp_brain.metrics import Hypothesis, RunningMeans, results
+from vmsp_brain.monitor import Monitor
+from vmsp_brain.results import results_table, write_results
 
 logger = get_logger(__name__)
 
@@ -92,10 +88,13 @@ class VMSPBrain(sb.Brain):
         }
         self.train_losses = RunningMeans()
         self.cosines = RunningMeans()
+        self.cost = EpochCost()
+        self.monitor = Monitor(self.hparams)
         self.epoch = 1
         if checkpointer is not None:
             checkpointer.add_recoverable("train_losses", self.train_losses)
             checkpointer.add_recoverable("cosines", self.cosines)
+            checkpointer.add_recoverable("cost", self.cost)
             for name, item in (("hierarchy", hierarchy), ("selection", self.gradient.selection)):
                 checkpointer.add_recoverable(name, item, _load_state, _save_state)
 
@@ -170,7 +169,7 @@ class VMSPBrain(sb.Brain):
         self.hparams.head_lr_schedule(self.optimizers_dict["heads"])
         self.optimizers_step()
         if plan.measures:
-            self._write_scalars("lambda", self.lambdas(), self.optimizer_step)
+            self.monitor.write_lambdas(self.lambdas(), self.optimizer_step)
 
     def _gradients_are_finite(self) -> bool:
         gradients = [p.grad for p in self.modules.parameters() if p.grad is not None]
@@ -251,6 +250,7 @@ class VMSPBrain(sb.Brain):
         """Forget the last evaluation."""
         if stage == sb.Stage.TRAIN:
             self.epoch = epoch
+            self.cost.start()
             return
         self.valid_losses = RunningMeans()
         self.hypotheses: dict[str, list[Hypothesis]] = {name: [] for name in self.tokenizers}
@@ -264,14 +264,26 @@ class VMSPBrain(sb.Brain):
             cosines = self._mean_cosines()
             if cosines:
                 self.gradient.selection.update(epoch, mean_per_layer(cosines))
-                self._log_conflicts(epoch, cosines)
+                self.monitor.write_conflicts(cosines, epoch)
             return
         report = results(self.hypotheses)
         if stage == sb.Stage.TEST:
-            self.write_test(report)
+            if if_main_process():
+                write_results(self.hparams.output_folder, report, self.hypotheses)
+                print(results_table(report), flush=True)
             return
-        self._log_epoch(epoch, report)
-        self.hierarchy.record_validation(self.valid_losses.summary())
+        valid_losses = self.valid_losses.summary()
+        self.monitor.write_epoch(
+            epoch,
+            self.hierarchy.penalties(epoch),
+            self.lambdas(),
+            {name: made.param_groups[0]["lr"] for name, made in self.optimizers_dict.items()},
+            self.train_stats,
+            valid_losses,
+            report,
+        )
+        self.monitor.write_scalars("cost", self.cost.stop(torch.device(self.device)), epoch)
+        self.hierarchy.record_validation(valid_losses)
         meta = {"epoch": epoch, "WER": report.get("wer_mean"), "BLEU": report.get("bleu_mean")}
         meta["loss"] = stage_loss
         self.checkpointer.save_and_keep_only(
@@ -289,39 +301,6 @@ class VMSPBrain(sb.Brain):
             return {"max_key": "BLEU"}
         return {"min_key": "loss"}
 
-    def _log_epoch(self, epoch: int, report: dict) -> None:
-        penalties = {
-            f"eta_{number}": value
-            for number, value in enumerate(self.hierarchy.penalties(epoch), start=1)
-        }
-        rates = {
-            name: optimizer.param_groups[0]["lr"]
-            for name, optimizer in self.optimizers_dict.items()
-        }
-        valid_losses = self.valid_losses.summary()
-        means = {key: report[f"{key}_mean"] for key in ("wer", "bleu") if key in report}
-        self.hparams.train_logger.log_stats(
-            stats_meta={
-                "epoch": epoch,
-                **penalties,
-                **{f"lambda {name}": value for name, value in self.lambdas().items()},
-            },
-            train_stats={f"loss {name}": value for name, value in self.train_stats.items()},
-            valid_stats={
-                **{f"loss {name}": value for name, value in valid_losses.items()},
-                **means,
-            },
-        )
-        for group, values in {
-            "penalty": penalties,
-            "learning_rate": rates,
-            "loss_train": self.train_stats,
-            "loss_valid": valid_losses,
-            "WER_valid": {**report.get("wer", {}), "mean": means.get("wer")},
-            "BLEU_valid": {**report.get("bleu", {}), "mean": means.get("bleu")},
-        }.items():
-            self._write_scalars(group, values, epoch)
-
     def _mean_cosines(self) -> Cosines:
         """The epoch's mean similarities of gradients; the next epoch starts anew."""
         flat = self.cosines.summary()
@@ -329,42 +308,6 @@ class VMSPBrain(sb.Brain):
         values = torch.tensor(list(flat.values()), dtype=torch.float64)
         [values] = self._mean_over_processes([values])  # the same selection of layers everywhere
         return _nested(dict(zip(flat, values.tolist(), strict=True)))
-
-    def _log_conflicts(self, epoch: int, cosines: Cosines) -> None:
-        """Save the epoch's mean similarities of gradients, and their means for TensorBoard."""
-        if not if_main_process():
-            return
-        write_cosines(
-            Path(self.hparams.output_folder) / f"conflicts/epoch_{epoch:04d}.csv", cosines
-        )
-        self._write_scalars("conflict_by_layer", mean_per_layer(cosines), epoch)
-        self._write_scalars("conflict_by_task", mean_per_tasks(cosines), epoch)
-        share = {"share_of_conflicting_pairs": share_of_conflicts(cosines)}
-        self._write_scalars("conflict", share, epoch)
-
-    def _write_scalars(self, group: str, values: Mapping[str, float | None], step: int) -> None:
-        if if_main_process():
-            for name, value in values.items():
-                if value is not None:
-                    self.hparams.tensorboard_logger.writer.add_scalar(
-                        f"{group}/{name}", value, step
-                    )
-
-    def write_test(self, report: dict) -> None:
-        """Write ``results.json`` and every objective's hypotheses, and print the table."""
-        if not if_main_process():
-            return
-        folder = Path(self.hparams.output_folder)
-        for name, hypotheses in self.hypotheses.items():
-            path = folder / "test" / f"{name.replace('/', '_')}.tsv"
-            path.parent.mkdir(exist_ok=True)
-            lines = ["id\treference\thypothesis"]
-            lines += [f"{item.id}\t{item.reference}\t{item.hypothesis}" for item in hypotheses]
-            path.write_text("\n".join(lines) + "\n", encoding="utf-8")
-        partial = folder / "results.json.partial"
-        partial.write_text(json.dumps(report, indent=2) + "\n", encoding="utf-8")
-        partial.replace(folder / "results.json")
-        print(results_table(report), flush=True)
 
     # ---------------------------------------------------------------- processes, data, randomness
 
@@ -415,25 +358,6 @@ class VMSPBrain(sb.Brain):
         rank = torch.distributed.get_rank() if self.distributed_launch else 0
         sequence = np.random.SeedSequence([self.hparams.seed, rank, *position])
         torch.manual_seed(int(sequence.generate_state(1, np.uint64)[0]))
-
-
-def results_table(report: dict) -> str:
-    """Test WER per language and BLEU per pair as a table for people.
-
-    Arguments
-    ---------
-    report : dict
-        From `vmsp_brain.metrics.results`.
-    """
-    lines = []
-    for metric, title in (("wer", "WER % (lower is better)"), ("bleu", "BLEU (higher is better)")):
-        if metric in report:
-            lines += ["", f"Test {title}", "-" * 30]
-            lines += [f"{name:<12}{score:>8.2f}" for name, score in report[metric].items()]
-            lines.append(f"{'mean':<12}{report[f'{metric}_mean']:>8.2f}")
-    if "bleu_signature" in report:
-        lines.append(f"\nsacreBLEU {report['bleu_signature']}")
-    return "\n".join(lines) + "\n"
 
 
 def _check_layers(encoder: nn.Module, layers: Iterable[nn.Module]) -> None:

@@ -88,6 +88,23 @@ def test_recipes_change_the_hierarchy_of_their_base_alone(tmp_path, name, sizes,
     assert {key for key in theirs if str(own[key]) != str(theirs[key])} == {"order", "hierarchy"}
 
 
+@pytest.mark.parametrize("name", ["cpc.yaml", "best_rq.yaml"])
+@pytest.mark.parametrize("base", ["uas.yaml", "mini.yaml"])
+def test_other_self_supervision_changes_the_ssl_objective_alone(tmp_path, name, base):
+    overrides = (
+        f"base: {base}\ndata_folder: anywhere\noutput_folder: {tmp_path}\n"
+        "d_model: 16\nd_ffn: 16\nconformer: {num_layers: 1}"
+    )
+    other = ExperimentFile(str(ROOT / "hparams" / name), overrides)
+    reference = ExperimentFile(str(ROOT / "hparams" / base), overrides.partition("\n")[2])
+    hparams = other.load()
+    assert hparams["objectives"]["ssl"] is hparams["ssl"]
+    assert type(hparams["ssl"]) is not type(reference.load()["ssl"])
+    own, theirs = (YAML().load(experiment.text) for experiment in (other, reference))
+    assert own.keys() == theirs.keys()
+    assert {key for key in theirs if str(own[key]) != str(theirs[key])} == {"ssl"}
+
+
 def test_a_missing_file_or_base_is_named(tmp_path):
     (tmp_path / "x.yaml").write_text("base: y.yaml\n")
     with pytest.raises(FileNotFoundError, match=r"y.yaml: there is no such experiment file"):

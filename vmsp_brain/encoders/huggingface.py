@@ -5,7 +5,7 @@ from pathlib import Path
 
 import torch
 from torch import nn
-from transformers import AutoConfig, PreTrainedConfig, PreTrainedModel
+from transformers import AutoConfig, AutoFeatureExtractor, PreTrainedConfig, PreTrainedModel
 
 from vmsp_brain.encoders.interface import SAMPLE_RATE, Encoder
 
@@ -31,7 +31,7 @@ def read_config(source: str, save_path: str, model_types: Container[str]) -> Pre
     FileNotFoundError
         If a folder lacks a file.
     ValueError
-        If there is no such model, or it is of another kind.
+        If there is no such model, or it is of another kind or of another sampling rate.
     """
     folder = Path(source)
     missing = [file for file in FILES if folder.is_dir() and not (folder / file).is_file()]
@@ -52,22 +52,13 @@ def read_config(source: str, save_path: str, model_types: Container[str]) -> Pre
             f"{source}: found a model of the kind {config.model_type!r}, expected one of "
             f"{', '.join(sorted(model_types))}."
         )
-    return config
-
-
-def check_sample_rate(source: str, rate: int) -> None:
-    """Refuse a model that hears audio at another rate than it will be given.
-
-    Raises
-    ------
-    ValueError
-        If the rate, in Hz, is not 16 kHz.
-    """
+    rate = AutoFeatureExtractor.from_pretrained(source, cache_dir=save_path).sampling_rate
     if rate != SAMPLE_RATE:
         raise ValueError(
             f"{source}: preprocessor_config.json says that this model takes audio at {rate} Hz, "
             f"expected {SAMPLE_RATE} Hz. Take a model trained at that rate."
         )
+    return config
 
 
 def freeze_up_to(encoder: Encoder, blocks: int) -> None:
@@ -76,13 +67,14 @@ def freeze_up_to(encoder: Encoder, blocks: int) -> None:
     Raises
     ------
     ValueError
-        If the encoder has fewer blocks.
+        If the encoder has no more blocks than that: nothing would be left to train.
     """
     layers = encoder.layers()
     names = [name for name in layers if name.startswith("block_")]
-    if not 0 <= blocks <= len(names):
+    if not 0 <= blocks < len(names):
         raise ValueError(
-            f"frozen_blocks: found {blocks}, but the encoder has blocks 1 to {len(names)}."
+            f"frozen_blocks: found {blocks}, expected 0 to {len(names) - 1}: the encoder has "
+            f"{len(names)} blocks, and something must be left to train."
         )
     if blocks == 0:
         return

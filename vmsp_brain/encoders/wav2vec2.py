@@ -11,7 +11,6 @@ from torch import Tensor, nn
 from torch.nn.utils.rnn import pad_sequence
 
 from vmsp_brain.encoders.huggingface import (
-    check_sample_rate,
     checkpoint_gradients,
     freeze_up_to,
     in_float32,
@@ -71,7 +70,6 @@ class Wav2Vec2Encoder(nn.Module):
         if getattr(config, "add_adapter", False):
             raise ValueError(f"{source}: this model has an adapter (add_adapter), expected none.")
         lobe = LOBES[config.model_type](source, save_path, apply_spec_augment=spec_augment)
-        check_sample_rate(source, lobe.feature_extractor.sampling_rate)
         self.model = in_float32(lobe.model)
         self.model.config.layerdrop = 0.0
         self.normalize_wav = lobe.normalize_wav

@@ -6,7 +6,6 @@ from speechbrain.integrations.huggingface.whisper import Whisper
 from torch import Tensor, nn
 
 from vmsp_brain.encoders.huggingface import (
-    check_sample_rate,
     checkpoint_gradients,
     freeze_up_to,
     in_float32,
@@ -58,7 +57,6 @@ class WhisperEncoder(nn.Module):
         super().__init__()
         config = read_config(source, save_path, {"whisper"})
         self.lobe = Whisper(source, save_path, encoder_only=True)
-        check_sample_rate(source, self.lobe.feature_extractor.sampling_rate)
         in_float32(self.lobe.model).config.apply_spec_augment = spec_augment
         self.max_samples = self.lobe.feature_extractor.n_samples
         self.hop = self.lobe.feature_extractor.hop_length

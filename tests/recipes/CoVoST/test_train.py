@@ -104,6 +104,7 @@ def test_tensorboard_shows_losses_weights_penalties_and_scores(uas_run):
         assert {f"{group}/{name}" for name in objectives} <= tags
     assert {"penalty/eta_1", "penalty/eta_2", "WER_valid/it", "BLEU_valid/it-en"} <= tags
     assert {"learning_rate/encoder", "learning_rate/heads"} <= tags
+    assert {"cost/minutes", "cost/cpu_minutes", "cost/memory_gib"} <= tags
 
 
 def test_the_best_checkpoint_is_the_primary_levels(uas_run):

@@ -1,5 +1,6 @@
 """What training and testing on CoVoST 2 share: from a YAML file to data and tokenizers."""
 
+import shutil
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,6 +21,7 @@ from vmsp_brain.batches import (
 from vmsp_brain.brain import VMSPBrain
 from vmsp_brain.manifests import labelled_dataset, read_manifest, target_text, unlabelled_dataset
 from vmsp_brain.tokenizers import load_tokenizer, train_tokenizer
+from vmsp_brain.transfer import start_from_run
 
 Utterances = Mapping[str, Mapping[str, dict]]
 """By language, then by ID."""
@@ -53,6 +55,48 @@ def prepare(hparams: Mapping[str, Any]) -> None:
     for path, sentences in texts.items():
         vocab_size = hparams[f"{path.name.partition('_')[0]}_vocab_size"]
         train_tokenizer(path, sentences, vocab_size, hparams["token_type"])
+
+
+def adopt_tokenizers(hparams: Mapping[str, Any]) -> None:
+    """With ``init_from``: the earlier run's tokenizers, so that its heads keep their meaning.
+
+    Raises
+    ------
+    FileNotFoundError
+        If the earlier run has none.
+    ValueError
+        If other tokenizers are there already.
+    """
+    if not hparams["init_from"]:
+        return
+    folder = Path(hparams["init_from"])
+    if not (folder / "tokenizers").is_dir():
+        folder = folder.parents[1]  # a checkpoint was given: <run>/save/<checkpoint>
+    paths = {_tokenizer_path(hparams, name) for name in text_objectives(hparams)}
+    earlier = {path: folder / "tokenizers" / path.name for path in sorted(paths)}
+    adopted = {path: source for path, source in earlier.items() if source.is_file()}
+    if not adopted:
+        raise FileNotFoundError(
+            f"init_from: found no tokenizer of this run's languages in {folder / 'tokenizers'}, "
+            "expected those that the heads were trained with. Give the output_folder of a run."
+        )
+    for path, source in adopted.items():
+        if path.is_file() and path.read_bytes() != source.read_bytes():
+            raise ValueError(
+                f"{path} is another tokenizer than {source}, with which the heads of init_from "
+                "were trained. Give another tokenizer_folder."
+            )
+        path.parent.mkdir(parents=True, exist_ok=True)
+        partial = path.with_name(f"{path.name}.partial")
+        shutil.copyfile(source, partial)
+        partial.replace(path)
+    print(f"Tokenizers of {folder}: {', '.join(path.name for path in adopted)}.")
+
+
+def start_from_earlier_run(hparams: Mapping[str, Any]) -> None:
+    """With ``init_from``: its encoder and heads, unless this run has checkpoints of its own."""
+    if hparams["init_from"] and hparams["checkpointer"].find_checkpoint() is None:
+        start_from_run(hparams["init_from"], hparams["encoder"], hparams["objectives"])
 
 
 def text_objectives(hparams: Mapping[str, Any]) -> list[str]:
@@ -106,10 +150,17 @@ def load_data(
 
     Training batches hold two draws of every language and of all audio (for SSL). Dev batches hold
     one language, or all audio without its text, test batches one language.
+
+    Raises
+    ------
+    ValueError
+        If utterances are longer than the encoder takes.
     """
     train = _read_manifests(hparams, "train")
     dev = _read_manifests(hparams, "dev")
     test = _read_manifests(hparams, "test")
+    for split, utterances in (("train", train), ("dev", dev), ("test", test)):
+        _check_durations(utterances, split, hparams["encoder"].max_seconds)
     labelled_sizes = {language: len(spoken) for language, spoken in train.items()}
     batch_sizes = dict.fromkeys(train, hparams["batch_size"])
     processes = torch.distributed.get_world_size() if torch.distributed.is_initialized() else 1
@@ -165,6 +216,18 @@ def _read_manifests(hparams: Mapping[str, Any], split: str) -> dict[str, dict[st
         )
         for language in hparams["languages"]
     }
+
+
+def _check_durations(utterances: Utterances, split: str, max_seconds: float) -> None:
+    for language, seconds in _durations(utterances).items():
+        too_long = sum(duration > max_seconds for duration in seconds)
+        if too_long:
+            raise ValueError(
+                f"{language}, {split}: {too_long} utterances are longer than the "
+                f"{max_seconds:.1f} s that the encoder takes, the longest is of "
+                f"{max(seconds):.1f} s. Lower max_duration (training rows), remove the rows from "
+                "the corpus (others), or take another encoder."
+            )
 
 
 def _all_languages(utterances: Utterances) -> dict[str, dict]:

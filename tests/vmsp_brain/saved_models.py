@@ -26,11 +26,16 @@ CONFIGS = {
 }
 
 
-def save_model(kind: str, folder: Path, sampling_rate: int = 16_000, **config) -> PreTrainedModel:
-    """Save a model of transformers and its feature extractor as ``save_pretrained`` does."""
+def save_model(
+    kind: str, folder: Path, sampling_rate: int = 16_000, seconds: int = SECONDS, **config
+) -> PreTrainedModel:
+    """Save a model of transformers and its feature extractor as ``save_pretrained`` does.
+
+    ``seconds`` is what a Whisper hears at a time.
+    """
     torch.manual_seed(0)
     if kind == "whisper":
-        model, extractor = _whisper(sampling_rate, config)
+        model, extractor = _whisper(sampling_rate, seconds, config)
     else:
         model, extractor = _wav2vec2(kind, sampling_rate, config)
     model.save_pretrained(folder)
@@ -69,7 +74,7 @@ def _wav2vec2(kind: str, sampling_rate: int, changes: dict):
     return model, extractor
 
 
-def _whisper(sampling_rate: int, changes: dict):
+def _whisper(sampling_rate: int, seconds: int, changes: dict):
     options = {
         "d_model": 16,
         "encoder_layers": 2,
@@ -79,7 +84,7 @@ def _whisper(sampling_rate: int, changes: dict):
         "decoder_attention_heads": 4,
         "decoder_ffn_dim": 32,
         "num_mel_bins": 20,
-        "max_source_positions": 50 * SECONDS,
+        "max_source_positions": 50 * seconds,
         "vocab_size": 100,
         "dropout": 0.0,
         "pad_token_id": 0,
@@ -90,6 +95,6 @@ def _whisper(sampling_rate: int, changes: dict):
     }
     model = AutoModel.from_config(WhisperConfig(**options))
     extractor = WhisperFeatureExtractor(
-        feature_size=20, chunk_length=SECONDS, sampling_rate=sampling_rate
+        feature_size=20, chunk_length=seconds, sampling_rate=sampling_rate
     )
     return model, extractor

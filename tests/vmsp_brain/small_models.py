@@ -3,6 +3,7 @@
 import importlib
 from collections.abc import Iterable
 from functools import partial
+from pathlib import Path
 
 import torch
 from saved_models import saved_model
@@ -66,10 +67,10 @@ ENCODERS = ("conformer", "wav2vec2", "hubert", "wavlm", "whisper")
 """Kinds of encoders."""
 
 
-def small_encoder_of(kind: str, **options) -> nn.Module:
+def small_encoder_of(kind: str, source: str | Path = "", **options) -> nn.Module:
     """An encoder of one of the `ENCODERS`, with random weights and without dropout.
 
-    Those of transformers are loaded from a folder, as users load theirs.
+    Those of transformers are loaded from a folder, as users load theirs; from ``source`` if given.
     """
     torch.manual_seed(1)
     if kind == "conformer":
@@ -77,7 +78,7 @@ def small_encoder_of(kind: str, **options) -> nn.Module:
     module = importlib.import_module(f"vmsp_brain.encoders.{_module(kind)}")
     make = module.WhisperEncoder if kind == "whisper" else module.Wav2Vec2Encoder
     options = {"freeze_feature_extractor": False, **options}
-    return make(str(saved_model(kind)), save_path="", **options)
+    return make(str(source or saved_model(kind)), save_path="", **options)
 
 
 def _module(kind: str) -> str:

@@ -61,6 +61,8 @@ class ConformerEncoder(nn.Module):
     (torch.Size([2, 26, 32]), tensor([26, 13]))
     """
 
+    max_seconds = math.inf
+
     def __init__(
         self,
         features: Fbank,

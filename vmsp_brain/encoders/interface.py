@@ -51,11 +51,14 @@ class Encoder(Protocol):
         Widths of the latents and of the hidden states.
     samples_per_frame : int
         Samples at 16 kHz from one latent, and one hidden state, to the next.
+    max_seconds : float
+        The longest utterance that it takes; infinite if there is no limit.
     """
 
     latent_size: int
     d_model: int
     samples_per_frame: int
+    max_seconds: float
 
     def __call__(self, wavs: Tensor, relative_lengths: Tensor) -> Frames:
         """Hidden states (B, T, D) of waveforms (B, samples) at 16 kHz; T is the longest's."""

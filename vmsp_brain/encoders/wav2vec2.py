@@ -56,6 +56,8 @@ class Wav2Vec2Encoder(nn.Module):
         adapter (which would change the frame rate).
     """
 
+    max_seconds = math.inf
+
     def __init__(
         self,
         source: str,

@@ -29,7 +29,7 @@ $(CORPUS): | $(INSTALLED)
 	$(VENV)/bin/python recipes/CoVoST/make_mini_covost.py data/mini_covost
 
 TRAIN := $(VENV)/bin/python recipes/CoVoST/train.py
-RECIPES := usa joint two_stage vs_msp vc_msp by_language
+RECIPES := usa joint vs_msp vc_msp two_stage by_language efficient
 
 train: $(INSTALLED) $(CORPUS)
 	$(TRAIN) hparams/mini.yaml
@@ -41,6 +41,9 @@ results/mini/results.json: | $(INSTALLED) $(CORPUS)
 
 results/mini_usa/results.json: | $(INSTALLED) $(CORPUS)
 	$(TRAIN) hparams/mini.yaml --order=USA --output_folder=$(@D)
+
+results/mini_efficient/results.json: | $(INSTALLED) $(CORPUS)
+	$(TRAIN) hparams/mini.yaml --efficient=True --output_folder=$(@D)
 
 results/mini_%/results.json: | $(INSTALLED) $(CORPUS)
 	$(TRAIN) hparams/$*.yaml --base=mini.yaml --output_folder=$(@D)

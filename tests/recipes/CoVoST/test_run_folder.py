@@ -1,9 +1,13 @@
+import os
+import signal
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 from experiment_file import ExperimentFile
 from run_folder import check_run_folder as check
-from run_folder import save_configuration
+from run_folder import lock_run_folder, save_configuration
 
 YAML = """
 seed: 1
@@ -63,3 +67,20 @@ def test_another_configuration_is_refused_by_key(tmp_path, experiment, overrides
         check_run_folder(experiment, overrides)
     assert str(tmp_path / "run") in str(error.value)
     assert "another --output_folder" in str(error.value)
+
+
+def test_a_folder_in_use_is_refused_and_free_again_after_a_kill(tmp_path):
+    code = "import sys, time\nfrom run_folder import lock_run_folder\n"
+    code += "lock = lock_run_folder(sys.argv[1])\nprint('locked', flush=True)\ntime.sleep(60)"
+    recipe = str(Path(lock_run_folder.__code__.co_filename).parent)
+    other = subprocess.Popen(
+        [sys.executable, "-c", code, str(tmp_path)],
+        stdout=subprocess.PIPE,
+        env={**os.environ, "PYTHONPATH": recipe},
+    )
+    assert other.stdout.readline() == b"locked\n"
+    with pytest.raises(RuntimeError, match=rf"in use by another run \(process {other.pid} on"):
+        lock_run_folder(str(tmp_path))
+    other.send_signal(signal.SIGKILL)
+    other.wait()
+    lock_run_folder(str(tmp_path)).close()

@@ -29,17 +29,23 @@ class MultilingualDataset(Dataset):
     ---------
     sources : dict
         A dataset per source (a language, or ``ssl``); items are dicts for ``PaddedBatch``.
+    serves : dict, optional
+        Sources whose items join another source's batch, such as ``{"unlabelled": "ssl"}``: each is
+        drawn in passes and numbers of its own, so their share of the batch is fixed.
     """
 
-    def __init__(self, sources: Mapping[str, Dataset]) -> None:
+    def __init__(
+        self, sources: Mapping[str, Dataset], serves: Mapping[str, str] | None = None
+    ) -> None:
         self.sources = dict(sources)
+        self.serves = dict(serves or {})
 
     def __len__(self) -> int:
         return sum(len(dataset) for dataset in self.sources.values())
 
     def __getitem__(self, key: Key) -> tuple[int, str, dict]:
         draw, source, index = key
-        return draw, source, self.sources[source][index]
+        return draw, self.serves.get(source, source), self.sources[source][index]
 
 
 class MultilingualBatch:

@@ -18,6 +18,7 @@ from speechbrain.dataio.dataset import DynamicItemDataset
 from speechbrain.utils.data_pipeline import provides, takes
 from torch import Tensor
 
+from vmsp_brain.encoders.interface import SAMPLE_RATE
 from vmsp_brain.objectives import split_pair
 
 COLUMNS = (
@@ -31,9 +32,6 @@ COLUMNS = (
     "speaker",
 )
 """Of a manifest."""
-
-SAMPLE_RATE = 16_000
-"""Sampling rate of the waveforms that the encoders take, in Hz."""
 
 
 def read_manifest(path: str | Path, data_root: str | Path) -> dict[str, dict]:

@@ -90,7 +90,19 @@ def read_manifest(path: str | Path, data_root: str | Path) -> dict[str, dict]:
 def load_audio(wav: str) -> Tensor:
     """Waveform of an audio file, mono, at 16 kHz, (samples,)."""
     waveform, rate = audio_io.load(wav)  # (channels, samples)
-    return torchaudio.functional.resample(waveform.mean(0), rate, SAMPLE_RATE)
+    return mono_at_model_rate(waveform, rate)
+
+
+def mono_at_model_rate(waveform: Tensor, rate: int) -> Tensor:
+    """A waveform (channels, samples) of this rate in Hz as mono at 16 kHz, (samples,)."""
+    return _resampler(rate)(waveform.mean(0))
+
+
+@functools.cache
+def _resampler(rate: int) -> torchaudio.transforms.Resample:
+    return torchaudio.transforms.Resample(
+        rate, SAMPLE_RATE
+    )  # making its filter takes as long as using it
 
 
 def labelled_dataset(

@@ -43,6 +43,7 @@ def prepare(hparams: Mapping[str, Any]) -> None:
         min_duration=hparams["min_duration"],
         max_duration=hparams["max_duration"],
         drop_faulty_evaluation_rows=hparams["drop_faulty_evaluation_rows"],
+        convert_audio=hparams["convert_audio"],
     )
     utterances = _read_manifests(hparams, "train")
     texts: dict[Path, list[str]] = {}

@@ -7,7 +7,8 @@ writes SAVE_FOLDER/<language>_<split>.csv for the splits train, dev and test, wi
 ID, duration (s), wav, language, transcription, target_language, translation, speaker. A clip
 without a requested translation has one row without target; a clip with several has one row for
 each. Training rows with faults are counted and left out; dev and test rows with faults stop the
-run, since leaving them out would change the score.
+run, since leaving them out would change the score. With --source hf, clips and TSV files are first
+made in DATA_FOLDER from the copy of CoVoST 2 on the Hugging Face hub.
 """
 
 import argparse
@@ -20,11 +21,11 @@ from typing import Any
 
 from clip_check import Clip, ClipJournal
 from clip_conversion import converted_path
+from covost_hf import HUB_NAME, unpack_hf_copy
 from covost_text import normalize_transcription, normalize_translation
-from covost_tsv import SPLITS, CorpusError, Row, Source, find_source, read_rows
+from covost_tsv import SPLITS, CorpusError, Row, Source, find_source, read_rows, targets_by_language
 
 from vmsp_brain.manifests import COLUMNS
-from vmsp_brain.objectives import split_pair
 
 LISTED = 20
 """Faulty rows that an error message lists; the report has all."""
@@ -119,15 +120,7 @@ def _find_sources(
             f"data_folder: {data_folder} is not a folder. Give the folder that holds <language>/"
             "clips; make mini-CoVoST with make_mini_covost.py if you have no corpus."
         )
-    targets: dict[str, list[str]] = {language: [] for language in languages}
-    for pair in pairs:
-        source, target = split_pair(pair)
-        if source not in targets:
-            raise CorpusError(
-                f"pairs: {pair} translates from {source}, which is not among the languages "
-                f"{', '.join(languages)}. Add it to languages or remove the pair."
-            )
-        targets[source].append(target)
+    targets = targets_by_language(languages, pairs)
     for language in languages:
         clips = data_folder / language / "clips"
         if not clips.is_dir():
@@ -313,8 +306,22 @@ def main() -> None:
     parser.add_argument("--drop_faulty_evaluation_rows", action="store_true")
     parser.add_argument("--convert_audio", action="store_true", help="to 16 kHz FLAC")
     parser.add_argument("--workers", type=int)
+    parser.add_argument(
+        "--source",
+        choices=("clips", "hf"),
+        default="clips",
+        help="clips: DATA_FOLDER holds the corpus; hf: first unpack the Hugging Face copy into it",
+    )
+    parser.add_argument(
+        "--hf_dataset", default=HUB_NAME, help="the copy's name on the hub, or a local folder"
+    )
+    arguments = vars(parser.parse_args())
+    source, copy = arguments.pop("source"), arguments.pop("hf_dataset")
     try:
-        prepare_covost(**vars(parser.parse_args()))
+        if source == "hf":
+            corpus = [arguments[name] for name in ("data_folder", "languages", "pairs")]
+            unpack_hf_copy(copy, *corpus)
+        prepare_covost(**arguments)
     except (CorpusError, OSError) as error:
         parser.exit(1, f"{error}\n")
 

@@ -7,6 +7,7 @@ of a clip are one utterance here.
 
 import csv
 import functools
+import sys
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -58,6 +59,7 @@ def read_manifest(path: str | Path, data_root: str | Path) -> dict[str, dict]:
         ``transcription`` and ``translations``, a dict by target language.
     """
     # SpeechBrain's load_data_csv would take a price in a translation ("$100") for a replacement.
+    utterances: dict[str, dict] = {}
     with Path(path).open(newline="", encoding="utf-8") as manifest:
         reader = csv.DictReader(manifest)
         missing = [column for column in COLUMNS if column not in (reader.fieldnames or [])]
@@ -66,24 +68,21 @@ def read_manifest(path: str | Path, data_root: str | Path) -> dict[str, dict]:
                 f"{path}: this manifest has no column {', '.join(missing)}. Prepare the corpus "
                 "again."
             )
-        rows = list(reader)
-    utterances: dict[str, dict] = {}
-    for row in rows:
-        wav = row["wav"].replace("$data_root", str(data_root), 1)
-        utterance = utterances.setdefault(
-            wav,
-            {
-                "id": row["ID"],
-                "wav": wav,
-                "duration": float(row["duration"]),
-                "language": row["language"],
-                "speaker": row["speaker"],
-                "transcription": row["transcription"],
-                "translations": {},
-            },
-        )
-        if row["target_language"]:
-            utterance["translations"][row["target_language"]] = row["translation"]
+        for row in reader:
+            wav = row["wav"].replace("$data_root", str(data_root), 1)
+            utterance = utterances.setdefault(wav, {})
+            if not utterance:
+                utterance |= {
+                    "id": row["ID"],
+                    "wav": wav,
+                    "duration": float(row["duration"]),
+                    "language": sys.intern(row["language"]),
+                    "speaker": sys.intern(row["speaker"]),  # 128 letters, in many rows
+                    "transcription": row["transcription"],
+                    "translations": {},
+                }
+            if row["target_language"]:
+                utterance["translations"][row["target_language"]] = row["translation"]
     return {utterance.pop("id"): utterance for utterance in utterances.values()}
 
 

@@ -1,6 +1,6 @@
 """What training and testing on CoVoST 2 share: from a YAML file to data and tokenizers."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -17,6 +17,7 @@ from vmsp_brain.batches import (
     MultilingualSampler,
     steps_of_one_pass,
 )
+from vmsp_brain.batching import Batching, DynamicBatches, FixedBatches, tempered
 from vmsp_brain.brain import VMSPBrain
 from vmsp_brain.manifests import labelled_dataset, read_manifest, target_text, unlabelled_dataset
 from vmsp_brain.tokenizers import load_tokenizer, train_tokenizer
@@ -111,26 +112,47 @@ def load_data(
     train = _read_manifests(hparams, "train")
     dev = _read_manifests(hparams, "dev")
     test = _read_manifests(hparams, "test")
-    labelled_sizes = {language: len(spoken) for language, spoken in train.items()}
-    batch_sizes = dict.fromkeys(train, hparams["batch_size"])
     processes = torch.distributed.get_world_size() if torch.distributed.is_initialized() else 1
+    batching = _batching(hparams, _durations({**train, "ssl": _all_languages(train)}))
+    labelled = [batching[language] for language in train]
     train_sampler = MultilingualSampler(
-        sizes={**labelled_sizes, "ssl": sum(labelled_sizes.values())},
-        batch_sizes={**batch_sizes, "ssl": hparams["ssl_batch_size"]},
-        steps=steps_of_one_pass(labelled_sizes, batch_sizes, processes),
+        batching,
+        steps=steps_of_one_pass(labelled, processes),
         seed=hparams["seed"],
         rank=torch.distributed.get_rank() if torch.distributed.is_initialized() else 0,
         world_size=processes,
     )
     dev_sampler = EvaluationSampler(
-        {**_durations(dev), "ssl": _durations({"ssl": _all_languages(dev)})["ssl"]},
-        hparams["valid_batch_size"],
+        _durations({**dev, "ssl": _all_languages(dev)}), hparams["valid_batch_size"]
     )
     test_sampler = EvaluationSampler(_durations(test), hparams["valid_batch_size"])
     return {
         "train": _data(hparams, tokenizers, train, train_sampler, with_ssl=True),
         "dev": _data(hparams, tokenizers, dev, dev_sampler, with_ssl=True),
         "test": _data(hparams, tokenizers, test, test_sampler, with_ssl=False),
+    }
+
+
+def _batching(
+    hparams: Mapping[str, Any], durations: Mapping[str, Sequence[float]]
+) -> dict[str, Batching]:
+    """How each source is cut into training batches; ssl has all languages' audio."""
+    hours = {language: sum(durations[language]) / 3600 for language in hparams["languages"]}
+    temperature = hparams["sampling_temperature"]
+    if hparams["dynamic_batching"]:
+        lengths = tempered(hours, hparams["max_batch_length"], temperature)
+        lengths["ssl"] = hparams["ssl_max_batch_length"]
+        return {
+            source: DynamicBatches(
+                durations[source], length, hparams["num_buckets"], hparams["max_batch_ex"]
+            )
+            for source, length in lengths.items()
+        }
+    sizes = tempered(hours, hparams["batch_size"], temperature)
+    sizes["ssl"] = hparams["ssl_batch_size"]
+    return {
+        source: FixedBatches(len(durations[source]), max(1, round(size)))
+        for source, size in sizes.items()
     }
 
 

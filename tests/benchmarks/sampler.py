@@ -12,6 +12,7 @@ coming back to the middle of it. Memory is the process's peak, with PyTorch and 
 import argparse
 import csv
 import json
+import math
 import resource
 import sys
 import tempfile
@@ -42,10 +43,12 @@ def main() -> None:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--rows", type=int, default=200_000, help="of all training manifests")
+    parser.add_argument("--dynamic_batching", action="store_true")
     arguments = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
         make_manifests(Path(folder), arguments.rows)
-        print(json.dumps({"rows": arguments.rows, **measure(Path(folder))}, indent=1))
+        measured = measure(Path(folder), arguments.dynamic_batching)
+    print(json.dumps({**vars(arguments), **measured}, indent=1))
 
 
 def make_manifests(folder: Path, rows: int) -> None:
@@ -77,7 +80,7 @@ def write_manifest(path: Path, language: str, size: int, rng: np.random.Generato
             writer.writerow(row)
 
 
-def measure(folder: Path) -> dict[str, Any]:
+def measure(folder: Path, dynamic_batching: bool) -> dict[str, Any]:
     """CPU seconds and megabytes."""
     hparams = {
         "data_folder": "/nowhere",
@@ -85,6 +88,12 @@ def measure(folder: Path) -> dict[str, Any]:
         "languages": list(HOURS),
         "batch_size": 32,
         "ssl_batch_size": 32,
+        "dynamic_batching": dynamic_batching,
+        "max_batch_length": 170.0,
+        "ssl_max_batch_length": 170.0,
+        "num_buckets": 60,
+        "max_batch_ex": 128,
+        "sampling_temperature": math.inf,
         "valid_batch_size": 32,
         "seed": 1234,
         "cache_audio": False,

@@ -17,17 +17,21 @@ import resource
 import sys
 import tempfile
 import time
+from collections.abc import Iterable
 from itertools import islice
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from speechbrain.dataio.dataset import DynamicItemDataset
 
 sys.path.insert(0, str(Path(__file__).parents[2] / "recipes" / "CoVoST"))
 
 from covost_prepare import manifest_path
 from experiment import load_data
 
+from vmsp_brain.batches import Key
+from vmsp_brain.gradients import DRAWS
 from vmsp_brain.manifests import COLUMNS
 
 HOURS = {"en": 430, "fr": 264, "de": 184, "ca": 136, "es": 113}
@@ -100,7 +104,8 @@ def measure(folder: Path, dynamic_batching: bool) -> dict[str, Any]:
         "num_workers": 0,
     }
     start = time.process_time()
-    sampler = load_data(hparams, tokenizers={})["train"].loader_kwargs["batch_sampler"]
+    train = load_data(hparams, tokenizers={})["train"]
+    sampler = train.loader_kwargs["batch_sampler"]
     loaded = time.process_time()
     batches = sum(1 for _ in sampler)
     built = time.process_time()
@@ -111,8 +116,21 @@ def measure(folder: Path, dynamic_batching: bool) -> dict[str, Any]:
         "cpu_seconds_to_load": loaded - start,
         "cpu_seconds_for_an_epochs_batches": built - loaded,
         "cpu_seconds_to_resume_in_mid_epoch": resumed - built,
+        "padding_of_english": padding(train.dataset.sources["en"], "en", sampler),
         "peak_memory_mb": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024,
     }
+
+
+def padding(dataset: DynamicItemDataset, source: str, sampler: Iterable[list[Key]]) -> float:
+    """Seconds of padding in the batches of a source, per second of speech."""
+    speech, padded = 0.0, 0.0
+    for keys in sampler:
+        for draw in range(DRAWS):
+            chosen = [index for number, name, index in keys if (number, name) == (draw, source)]
+            seconds = [dataset.data[dataset.data_ids[index]]["duration"] for index in chosen]
+            speech += sum(seconds)
+            padded += len(seconds) * max(seconds)
+    return padded / speech - 1
 
 
 if __name__ == "__main__":

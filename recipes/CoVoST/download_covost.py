@@ -17,7 +17,7 @@ from pathlib import Path
 
 from archive import check_archive, extract_member
 from covost_tsv import CorpusError, read_tsv
-from transfer import download
+from resumable_download import download
 
 from vmsp_brain.objectives import split_pair
 

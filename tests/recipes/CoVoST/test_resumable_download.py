@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 from file_server import FileServer, file_server
-from transfer import DownloadError, download, sha256
+from resumable_download import DownloadError, download, sha256
 
 CONTENT = bytes(range(256)) * 2000  # several blocks
 

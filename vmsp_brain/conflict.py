@@ -77,5 +77,18 @@ def write_cosines(path: str | Path, cosines: Mapping[str, Mapping[str, float]]) 
     partial.replace(path)
 
 
+def read_cosines(path: str | Path) -> Cosines:
+    """Read a table that `write_cosines` wrote."""
+    with Path(path).open(newline="", encoding="utf-8") as file:
+        rows = list(csv.DictReader(file))
+    return {row.pop("layer"): {pair: float(x) for pair, x in row.items()} for row in rows}
+
+
+def mean_over_layers(cosines: Mapping[str, Mapping[str, float]]) -> dict[str, float]:
+    """Mean similarity of each pair of objectives over the layers."""
+    pairs = next(iter(cosines.values()))
+    return {pair: _mean([layer[pair] for layer in cosines.values()]) for pair in pairs}
+
+
 def _mean(values: list[float]) -> float:
     return sum(values) / len(values)

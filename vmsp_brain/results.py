@@ -33,6 +33,60 @@ def write_results(
     partial.replace(folder / "results.json")
 
 
+def read_report(folder: str | Path) -> dict:
+    """Read ``results.json`` of a run's output folder.
+
+    Raises
+    ------
+    FileNotFoundError
+        If the run was not tested.
+    """
+    path = Path(folder) / "results.json"
+    if not path.is_file():
+        raise FileNotFoundError(
+            f"{path} is missing: was the run tested? Let train.py end, or run evaluate.py on it."
+        )
+    return json.loads(path.read_text(encoding="utf-8"))
+
+
+def read_hypotheses(folder: str | Path) -> dict[str, list[Hypothesis]]:
+    """Read ``test/<objective>.tsv`` of a run's output folder.
+
+    Returns
+    -------
+    dict
+        `Hypothesis` list by objective, in the order of the files.
+
+    Raises
+    ------
+    FileNotFoundError
+        If there is no such file.
+    ValueError
+        If a line has not three columns; the message names file and line.
+    """
+    paths = sorted((Path(folder) / "test").glob("*.tsv"))
+    if not paths:
+        raise FileNotFoundError(
+            f"{Path(folder) / 'test'} holds no hypotheses: was the run tested? Let train.py end, "
+            "or run evaluate.py on it."
+        )
+    return {path.stem.replace("_", "/", 1): _read_objective(path) for path in paths}
+
+
+def _read_objective(path: Path) -> list[Hypothesis]:
+    made = []
+    _, *lines = path.read_text(encoding="utf-8").split("\n")[:-1]
+    for number, line in enumerate(lines, start=2):
+        columns = line.split("\t")
+        if len(columns) != 3:
+            raise ValueError(
+                f"{path}, line {number}: found {len(columns)} columns, expected id, reference and "
+                "hypothesis. Run evaluate.py again to write the file anew."
+            )
+        made.append(Hypothesis(*columns))
+    return made
+
+
 def results_table(report: Mapping) -> str:
     """Test WER per language and BLEU per pair as a table for people.
 

@@ -16,7 +16,7 @@ from experiment_file import ExperimentFile
 from run_folder import check_run_folder, save_configuration
 from speechbrain.utils.distributed import ddp_init_group, run_on_main
 
-from vmsp_brain.plots import save_run_figure
+from vmsp_brain.plots import save_run_figures
 
 if __name__ == "__main__":
     hparams_file, run_opts, overrides = sb.parse_arguments(sys.argv[1:])
@@ -43,4 +43,4 @@ if __name__ == "__main__":
         **brain.primary_metric(),
         test_loader_kwargs=data["test"].loader_kwargs,
     )
-    run_on_main(save_run_figure, args=[hparams["output_folder"]])
+    run_on_main(save_run_figures, args=[hparams["output_folder"]])

@@ -7,7 +7,7 @@ import pytest
 from speechbrain.utils.train_logger import FileTrainLogger, TensorboardLogger
 
 from vmsp_brain.monitor import Monitor
-from vmsp_brain.plots import read_curves
+from vmsp_brain.recorded_run import read_curves
 
 
 @pytest.fixture

@@ -7,30 +7,15 @@ import sys
 import jiwer
 import numpy as np
 import pytest
+from recorded_runs import make_hypotheses
 
 from vmsp_brain.metrics import Hypothesis
 from vmsp_brain.significance import SAMPLES, compare
 
-WORDS = ["the", "a", "cat", "dog", "house", "sees", "runs", "to", "from", "green"]
-
-
-def made(seed: int, error_rate: float, sentences: int = 40) -> list[Hypothesis]:
-    """The same references for every seed, with another share of words replaced."""
-    references = np.random.default_rng(0)
-    rng = np.random.default_rng(seed)
-    found = []
-    for number in range(sentences):
-        words = list(references.choice(WORDS, references.integers(3, 9)))
-        heard = [rng.choice(WORDS) if rng.random() < error_rate else word for word in words]
-        heard = heard[: len(heard) - int(rng.random() < error_rate)]
-        found.append(Hypothesis(str(number), " ".join(words), " ".join(heard)))
-    return found
-
-
 SYSTEMS = {
-    "A": {"fr": made(1, 0.3), "de": made(2, 0.4)},
-    "B": {"fr": made(3, 0.25), "de": made(4, 0.3)},
-    "C": {"fr": made(5, 0.6), "de": made(6, 0.6)},
+    "A": {"fr": make_hypotheses(1, 0.3), "de": make_hypotheses(2, 0.4)},
+    "B": {"fr": make_hypotheses(3, 0.25), "de": make_hypotheses(4, 0.3)},
+    "C": {"fr": make_hypotheses(5, 0.6), "de": make_hypotheses(6, 0.6)},
 }
 
 

@@ -17,6 +17,7 @@ from speechbrain.utils.logger import get_logger
 from torch import Tensor, nn
 
 from vmsp_brain.batches import MultilingualBatch
+from vmsp_brain.checkpoints import primary_metric
 from vmsp_brain.conflict import Cosines, layer_cosines
 from vmsp_brain.cost import EpochCost
 from vmsp_brain.gradients import DRAWS, GradientRows
@@ -61,7 +62,8 @@ class VMSPBrain(sb.Brain):
         ``seed``, ``output_folder``, ``encoder_opt_class`` and ``head_opt_class`` (optimizers but
         for their parameters), ``encoder_lr_schedule`` and ``head_lr_schedule`` (SpeechBrain
         schedulers, called every step), ``valid_search`` and ``test_search`` (keyword arguments of
-        the objectives' ``search``), ``train_logger``, ``tensorboard_logger``.
+        the objectives' ``search``), ``checkpoints_to_keep`` (so many of the best and of the last),
+        ``train_logger``, ``tensorboard_logger``.
     run_opts, checkpointer, ...
         As for SpeechBrain's Brain.
     """
@@ -286,18 +288,13 @@ class VMSPBrain(sb.Brain):
         meta["loss"] = stage_loss
         self.checkpointer.save_and_keep_only(
             meta={key: value for key, value in meta.items() if value is not None},
+            num_to_keep=self.hparams.checkpoints_to_keep,
             **{f"{key}s": [metric] for key, metric in self.primary_metric().items()},
         )
 
     def primary_metric(self) -> dict[str, str]:
-        """How the best checkpoint is found, by the primary level: ``{"min_key": "WER"}`` if it
-        recognizes, else ``{"max_key": "BLEU"}`` if it translates, else the least loss."""
-        primary = self.hierarchy.names[0]
-        if any(name.startswith("asr/") for name in primary):
-            return {"min_key": "WER"}
-        if any(name.startswith("st/") for name in primary):
-            return {"max_key": "BLEU"}
-        return {"min_key": "loss"}
+        """How the best checkpoint is found, see `vmsp_brain.checkpoints.primary_metric`."""
+        return primary_metric(self.hierarchy.names[0])
 
     # ---------------------------------------------------------------- processes, data, randomness
 

@@ -57,7 +57,7 @@ def to_markdown(report: Mapping[str, Any], figures: Iterable[str]) -> str:
         parts += [f"## Test {TITLES[metric]}", _scores(report, metric)]
         parts += [
             f"Difference to {report['baseline']}, and in brackets the p-value of a paired "
-            f"bootstrap test (sacreBLEU's, {report['resamples']} resamples of the test utterances):",
+            f"bootstrap test (sacreBLEU's, {report['resamples']} resamples of utterances):",
             _difference_table(report, metric),
         ]
     if "bleu_signature" in report:

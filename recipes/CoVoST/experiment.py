@@ -49,7 +49,7 @@ def prepare(hparams: Mapping[str, Any]) -> None:
     for name in text_objectives(hparams):
         spoken = utterances[hparams["objectives"][name].source].values()
         targets = [target_text(name, utterance) for utterance in spoken]
-        texts.setdefault(_tokenizer_path(hparams, name), []).extend(filter(None, targets))
+        texts.setdefault(tokenizer_path(hparams, name), []).extend(filter(None, targets))
     for path, sentences in texts.items():
         vocab_size = hparams[f"{path.name.partition('_')[0]}_vocab_size"]
         train_tokenizer(path, sentences, vocab_size, hparams["token_type"])
@@ -72,7 +72,7 @@ def load_tokenizers(hparams: Mapping[str, Any]) -> dict[str, SentencePieceProces
     """
     tokenizers = {}
     for name in text_objectives(hparams):
-        path = _tokenizer_path(hparams, name)
+        path = tokenizer_path(hparams, name)
         tokenizers[name] = load_tokenizer(path)
         key = f"{name.partition('/')[0]}_vocab_size"
         if tokenizers[name].vocab_size() != hparams[key]:
@@ -178,7 +178,8 @@ def _durations(utterances: Utterances) -> dict[str, list[float]]:
     }
 
 
-def _tokenizer_path(hparams: Mapping[str, Any], name: str) -> Path:
+def tokenizer_path(hparams: Mapping[str, Any], name: str) -> Path:
+    """Where the tokenizer of an objective is; translation may share one."""
     task, _, languages = name.partition("/")
     if task == "st" and hparams["st_vocabulary"] == "joint":
         languages = "joint"

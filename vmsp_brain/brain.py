@@ -4,7 +4,7 @@ This is the one place that knows both the speech side (encoder, objectives, batc
 algorithmic side (gradient rows, hierarchy).
 """
 
-from collections.abc import Container, Mapping
+from collections.abc import Container, Iterable, Mapping
 from pathlib import Path
 
 import numpy as np
@@ -18,9 +18,9 @@ from torch import Tensor, nn
 
 from vmsp_brain.batches import MultilingualBatch
 from vmsp_brain.checkpoints import primary_metric
-from vmsp_brain.conflict import Cosines, layer_cosines
+from vmsp_brain.conflict import Cosines, mean_per_layer
 from vmsp_brain.cost import EpochCost
-from vmsp_brain.gradients import DRAWS, GradientRows
+from vmsp_brain.gradient_step import GradientStep
 from vmsp_brain.hierarchy import Hierarchy
 from vmsp_brain.manifests import text_key
 from vmsp_brain.metrics import Hypothesis, RunningMeans, results
@@ -29,19 +29,16 @@ from vmsp_brain.results import results_table, write_results
 
 logger = get_logger(__name__)
 
-MEASURED_EVERY = 10
-"""Optimizer steps between two measurements of λ's curve and of the gradients' similarities."""
-
 
 class VMSPBrain(sb.Brain):
     """Trains a shared encoder under a hierarchy of objectives.
 
     A step goes source by source: one encoder forward for each draw, the losses of all objectives of
     that source from the same hidden states, and each loss's gradient on its own: the part of the
-    objective's head goes to the head's ``.grad``, unweighted; the encoder's part is a row of J(ξ).
-    Then each level's weighting turns the rows' cross-Gramian into λ, and the rows are combined by
-    the hierarchy's weights into the encoder's ``.grad``. With gradient accumulation the rows are
-    averaged over the micro-batches first, which is the step of one batch of that size.
+    objective's head goes to the head's ``.grad``, unweighted; the encoder's part to the gradient
+    step (`vmsp_brain.gradient_step`), which finds every level's λ and combines the gradients into
+    the encoder's ``.grad``. With gradient accumulation the rows are averaged over the micro-batches
+    first, which is the step of one batch of that size.
 
     Between processes, the Gramians are averaged (each is an unbiased estimate of the same matrix),
     so that λ is the same everywhere, and the combined gradient is averaged in one all-reduce.
@@ -61,8 +58,9 @@ class VMSPBrain(sb.Brain):
     hparams : dict
         ``seed``, ``output_folder``, ``encoder_opt_class`` and ``head_opt_class`` (optimizers but
         for their parameters), ``encoder_lr_schedule`` and ``head_lr_schedule`` (SpeechBrain
-        schedulers, called every step), ``valid_search`` and ``test_search`` (keyword arguments of
-        the objectives' ``search``), ``checkpoints_to_keep`` (so many of the best and of the last),
+        schedulers, called every step), ``gradient_step`` (makes a `GradientStep` of the hierarchy
+        and the encoder's layers), ``valid_search`` and ``test_search`` (keyword arguments of the
+        objectives' ``search``), ``checkpoints_to_keep`` (so many of the best and of the last),
         ``train_logger``, ``tensorboard_logger``.
     run_opts, checkpointer, ...
         As for SpeechBrain's Brain.
@@ -83,10 +81,13 @@ class VMSPBrain(sb.Brain):
         self.objectives_of: dict[str, list[nn.Module]] = {}
         for objective in self.modules.objectives.values():
             self.objectives_of.setdefault(objective.source, []).append(objective)
-        layers = _trainable_layers(self.modules.encoder)
-        self.shared = [parameter for layer in layers.values() for parameter in layer]
-        self.heads = [p for p in self.modules.objectives.parameters() if p.requires_grad]
-        self.rows = GradientRows(hierarchy.objectives, layers)
+        layers = self.modules.encoder.layers()
+        _check_layers(self.modules.encoder, layers.values())
+        self.gradient: GradientStep = self.hparams.gradient_step(hierarchy, layers)
+        self.heads = {
+            name: [parameter for parameter in objective.parameters() if parameter.requires_grad]
+            for name, objective in self.modules.objectives.items()
+        }
         self.train_losses = RunningMeans()
         self.cosines = RunningMeans()
         self.cost = EpochCost()
@@ -96,7 +97,8 @@ class VMSPBrain(sb.Brain):
             checkpointer.add_recoverable("train_losses", self.train_losses)
             checkpointer.add_recoverable("cosines", self.cosines)
             checkpointer.add_recoverable("cost", self.cost)
-            checkpointer.add_recoverable("hierarchy", hierarchy, _load_state, _save_state)
+            for name, item in (("hierarchy", hierarchy), ("selection", self.gradient.selection)):
+                checkpointer.add_recoverable(name, item, _load_state, _save_state)
 
     # ---------------------------------------------------------------- the step
 
@@ -107,7 +109,7 @@ class VMSPBrain(sb.Brain):
         self._seed(self.epoch, self.step)
         losses = self.collect_gradients(batch.to(self.device))
         if should_step:
-            self.combine_gradients()
+            self.combine_gradients(losses)
         for draw in losses:
             self.train_losses.add(draw)
         mean = torch.tensor([loss for draw in losses for loss in draw.values()]).mean()
@@ -115,19 +117,30 @@ class VMSPBrain(sb.Brain):
         return mean
 
     def collect_gradients(self, batch: MultilingualBatch) -> list[dict[str, float]]:
-        """Fill the rows and the heads' ``.grad`` from one (micro-)batch; each draw's losses."""
+        """Differentiate every loss of one (micro-)batch; each draw's losses."""
+        self.gradient.begin(self.epoch, self.optimizer_step)
         collected: list[dict[str, Tensor]] = []
-        trained = self.hierarchy.trained(self.epoch)
         for draw, sources in enumerate(batch.draws):
             collected.append({})
             for source, part in sources.items():
-                with self.training_ctx:
-                    _, losses = self.compute_losses(source, part, trained)
-                for number, (name, loss) in enumerate(losses.items(), start=1):
-                    self._add_gradients(draw, name, loss, retain_graph=number < len(losses))
-                    collected[draw][name] = loss.detach()
+                collected[draw] |= self._collect_source(draw, source, part)
         # Read at the end: each reading waits for the device.
         return [{name: float(loss) for name, loss in draw.items()} for draw in collected]
+
+    def _collect_source(self, draw: int, source: str, part: PaddedBatch) -> dict[str, Tensor]:
+        trained = self.hierarchy.trained(self.epoch)
+        num_losses = sum(objective.name in trained for objective in self.objectives_of[source])
+        with self.training_ctx, self.gradient.forward(num_losses) as cut:
+            _, losses = self.compute_losses(source, part, trained)
+        self.gradient.add(
+            draw,
+            {name: self.scaler.scale(loss) for name, loss in losses.items()},
+            self.heads,
+            cut,
+            average=1.0 / self.grad_accumulation_factor,
+            loss_scale=self.scaler.get_scale(),
+        )
+        return {name: loss.detach() for name, loss in losses.items()}
 
     def compute_losses(
         self, source: str, part: PaddedBatch, wanted: Container[str]
@@ -139,58 +152,48 @@ class VMSPBrain(sb.Brain):
         frames = objectives[0].encode(self.modules.encoder, part)
         return frames, {objective.name: objective.loss(frames, part) for objective in objectives}
 
-    def _add_gradients(self, draw: int, name: str, loss: Tensor, retain_graph: bool) -> None:
-        head = [p for p in self.modules.objectives[name].parameters() if p.requires_grad]
-        gradients = torch.autograd.grad(
-            self.scaler.scale(loss),
-            [*self.shared, *head],
-            retain_graph=retain_graph,
-            allow_unused=True,
-        )
-        shared = gradients[: len(self.shared)]
-        average = 1.0 / self.grad_accumulation_factor
-        # The Gramian must see unscaled gradients: it is quadratic in them.
-        self.rows.add(draw, name, shared, average / self.scaler.get_scale())
-        for parameter, gradient in zip(head, gradients[len(self.shared) :], strict=True):
-            if gradient is not None:
-                gradient = gradient * (average / DRAWS)
-                parameter.grad = gradient if parameter.grad is None else parameter.grad + gradient
-
-    def combine_gradients(self) -> None:
-        """From the rows to λ, to the encoder's ``.grad``, to the optimizers' step."""
-        levels = zip(self.hierarchy.names, self.hierarchy.cross, strict=True)
-        gramians = [self.rows.gramian(names, cross) for names, cross in levels]
-        gramians = self._mean_over_processes(gramians)
-        if all(gramian.isfinite().all() for gramian in gramians):
+    def combine_gradients(self, losses: list[dict[str, float]]) -> None:
+        """From the gradients to λ, to the encoder's ``.grad``, to the optimizers' step."""
+        gramians = self._mean_over_processes(self.gradient.gramians())
+        finite = all(gramian.isfinite().all() for gramian in gramians)
+        if gramians and finite:
             self.hierarchy.update_lambdas(gramians)
-        elif not self.scaler.is_enabled():  # a scaler skips the step and lowers its scale by itself
-            self._discard_step(gramians)
-            return
-        if self.optimizer_step % MEASURED_EVERY == 0:
-            trained = self.hierarchy.trained(self.epoch)
-            self.cosines.add(_flat(layer_cosines(self.rows, trained)))
-        self.rows.assign_direction(
-            self.hierarchy.weights(self.epoch), scale=self.scaler.get_scale()
-        )
+        plan = self.gradient.plan
+        if plan.measures and finite:
+            self.cosines.add(_flat(self.gradient.cosines()))
+        self.gradient.combine(self.scaler.get_scale())
         self._average_gradients_over_processes()
+        # A gradient scaler skips a step that is not finite, and lowers its scale, by itself.
+        if not self.scaler.is_enabled() and not (finite and self._gradients_are_finite()):
+            self._discard_step(losses, gramians)
+            return
         self.hparams.encoder_lr_schedule(self.optimizers_dict["encoder"])
         self.hparams.head_lr_schedule(self.optimizers_dict["heads"])
         self.optimizers_step()
+        if plan.measures:
+            self.monitor.write_lambdas(self.lambdas(), self.optimizer_step)
 
-    def _discard_step(self, gramians: list[Tensor]) -> None:
+    def _gradients_are_finite(self) -> bool:
+        gradients = [p.grad for p in self.modules.parameters() if p.grad is not None]
+        return bool(torch.nn.utils.get_total_norm(gradients).isfinite())
+
+    def _discard_step(self, losses: list[dict[str, float]], gramians: list[Tensor]) -> None:
         """Leave out a step with a non-finite gradient; end the run when patience is exhausted."""
-        bad = [
-            name
-            for names, gramian in zip(self.hierarchy.names, gramians, strict=True)
-            for name, value in zip(names, gramian.diagonal(), strict=True)
-            if not value.isfinite()
-        ]
+        bad = {name for draw in losses for name, loss in draw.items() if not np.isfinite(loss)}
+        if gramians:
+            norms = torch.cat([gramian.diagonal() for gramian in gramians])
+            bad |= {
+                name
+                for name, norm in zip(self.hierarchy.objectives, norms, strict=True)
+                if not norm.isfinite()
+            }
+        named = [name for name in self.hierarchy.objectives if name in bad]
         logger.warning(
-            f"Epoch {self.epoch}, step {self.step}: the gradient of {', '.join(bad)} is not finite;"
-            f" the step is left out ({self.nonfinite_count + 1} of at most "
-            f"{self.nonfinite_patience} in an epoch)."
+            f"Epoch {self.epoch}, step {self.step}: the gradient of "
+            f"{', '.join(named) or 'an objective (all losses are finite)'} is not finite; the step "
+            f"is left out ({self.nonfinite_count + 1} of at most {self.nonfinite_patience} in an "
+            "epoch)."
         )
-        self.rows.clear()
         self.zero_grad(set_to_none=True)
         self.check_loss_isfinite(torch.tensor(float("nan")))
 
@@ -207,8 +210,10 @@ class VMSPBrain(sb.Brain):
     def init_optimizers(self) -> None:
         """One optimizer for the encoder and one for the heads, each clipped and stepped whole."""
         self.optimizers_dict = {
-            "encoder": self.hparams.encoder_opt_class(self.shared),
-            "heads": self.hparams.head_opt_class(self.heads),
+            "encoder": self.hparams.encoder_opt_class(self.gradient.shared),
+            "heads": self.hparams.head_opt_class(
+                [parameter for head in self.heads.values() for parameter in head]
+            ),
         }
         if self.checkpointer is not None:
             for name, optimizer in self.optimizers_dict.items():
@@ -218,11 +223,6 @@ class VMSPBrain(sb.Brain):
         """Tell the objectives how far training is."""
         for objective in self.modules.objectives.values():
             objective.begin_step(self.optimizer_step)
-
-    def on_fit_batch_end(self, batch, outputs, loss: Tensor, should_step: bool) -> None:
-        """Show λ now and then, after a step."""
-        if should_step and self.optimizer_step % MEASURED_EVERY == 1:
-            self.monitor.write_lambdas(self.lambdas(), self.optimizer_step)
 
     @torch.no_grad()
     def evaluate_batch(self, batch: MultilingualBatch, stage: sb.Stage) -> Tensor:
@@ -260,11 +260,13 @@ class VMSPBrain(sb.Brain):
     def on_stage_end(self, stage: sb.Stage, stage_loss: float, epoch: int | None = None) -> None:
         """Log an epoch and save its checkpoint, or write the test results."""
         if stage == sb.Stage.TRAIN:
-            self.rows.clear()  # an incomplete accumulation, as SpeechBrain drops it
+            self.gradient.clear()  # an incomplete accumulation, as SpeechBrain drops it
             self.train_stats = self.train_losses.summary()
             self.train_losses.clear()
-            self.monitor.write_conflicts(_nested(self.cosines.summary()), epoch)
-            self.cosines.clear()
+            cosines = self._mean_cosines()
+            if cosines:
+                self.gradient.selection.update(epoch, mean_per_layer(cosines))
+                self.monitor.write_conflicts(cosines, epoch)
             return
         report = results(self.hypotheses)
         if stage == sb.Stage.TEST:
@@ -296,6 +298,14 @@ class VMSPBrain(sb.Brain):
         """How the best checkpoint is found, see `vmsp_brain.checkpoints.primary_metric`."""
         return primary_metric(self.hierarchy.names[0])
 
+    def _mean_cosines(self) -> Cosines:
+        """The epoch's mean similarities of gradients; the next epoch starts anew."""
+        flat = self.cosines.summary()
+        self.cosines.clear()
+        values = torch.tensor(list(flat.values()), dtype=torch.float64)
+        [values] = self._mean_over_processes([values])  # the same selection of layers everywhere
+        return _nested(dict(zip(flat, values.tolist(), strict=True)))
+
     # ---------------------------------------------------------------- processes, data, randomness
 
     def _wrap_distributed(self) -> None:
@@ -308,19 +318,20 @@ class VMSPBrain(sb.Brain):
             for tensor in self.modules.state_dict().values():
                 torch.distributed.broadcast(tensor, src=0)
 
-    def _mean_over_processes(self, gramians: list[Tensor]) -> list[Tensor]:
-        if not self.distributed_launch:
-            return gramians
-        flat = torch.cat([gramian.flatten() for gramian in gramians]).to(self.device)
+    def _mean_over_processes(self, tensors: list[Tensor]) -> list[Tensor]:
+        if not self.distributed_launch or not tensors:
+            return tensors
+        flat = torch.cat([tensor.flatten() for tensor in tensors]).to(self.device)
         torch.distributed.all_reduce(flat)
         flat = flat.cpu() / torch.distributed.get_world_size()
-        parts = flat.split([gramian.numel() for gramian in gramians])
-        return [part.view_as(gramian) for part, gramian in zip(parts, gramians, strict=True)]
+        parts = flat.split([tensor.numel() for tensor in tensors])
+        return [part.view_as(tensor) for part, tensor in zip(parts, tensors, strict=True)]
 
     def _average_gradients_over_processes(self) -> None:
         if not self.distributed_launch:
             return
-        parameters = [*self.shared, *self.heads]
+        heads = (parameter for head in self.heads.values() for parameter in head)
+        parameters = [*self.gradient.shared, *heads]
         flat = torch.cat(
             [(torch.zeros_like(p) if p.grad is None else p.grad).flatten() for p in parameters]
         )
@@ -336,9 +347,9 @@ class VMSPBrain(sb.Brain):
         return loader_kwargs
 
     def _should_save_intra_epoch_ckpt(self, last_ckpt_time, steps_since_ckpt) -> bool:
-        # Rows are not in a checkpoint: wait until they are used.
+        # Accumulated gradients are not in a checkpoint: wait until they are used.
         due = super()._should_save_intra_epoch_ckpt(last_ckpt_time, steps_since_ckpt)
-        return due and not self.rows.pending
+        return due and self.step % self.grad_accumulation_factor == 0
 
     def _seed(self, *position: int) -> None:
         rank = torch.distributed.get_rank() if self.distributed_launch else 0
@@ -346,12 +357,8 @@ class VMSPBrain(sb.Brain):
         torch.manual_seed(int(sequence.generate_state(1, np.uint64)[0]))
 
 
-def _trainable_layers(encoder: nn.Module) -> dict[str, list[nn.Parameter]]:
-    layers = {
-        name: [parameter for parameter in layer.parameters() if parameter.requires_grad]
-        for name, layer in encoder.layers().items()
-    }
-    in_layers = {id(parameter) for layer in layers.values() for parameter in layer}
+def _check_layers(encoder: nn.Module, layers: Iterable[nn.Module]) -> None:
+    in_layers = {id(parameter) for layer in layers for parameter in layer.parameters()}
     stray = [
         name
         for name, parameter in encoder.named_parameters()
@@ -362,7 +369,6 @@ def _trainable_layers(encoder: nn.Module) -> dict[str, list[nn.Parameter]]:
             f"The encoder's layers() leave out {', '.join(stray)}. Every trainable parameter must "
             "be in one layer, or it would never be trained."
         )
-    return {name: layer for name, layer in layers.items() if layer}
 
 
 def _flat(cosines: Cosines) -> dict[str, float]:

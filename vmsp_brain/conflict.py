@@ -7,38 +7,41 @@ two draws.
 
 import csv
 import itertools
-from collections.abc import Container, Mapping
+from collections.abc import Container, Mapping, Sequence
 from pathlib import Path
 
-import torch
-
-from vmsp_brain.gradients import GradientRows
+from torch import Tensor
 
 Cosines = dict[str, dict[str, float]]
 """By layer, then by pair of objectives such as ``asr/fr ~ st/fr-en``."""
 
 BETWEEN = " ~ "
+TINY = 1e-300
+"""A product of norms that is taken for zero (float64)."""
 
 
-def layer_cosines(rows: GradientRows, objectives: Container[str]) -> Cosines:
+def layer_cosines(
+    gramians: Mapping[str, Tensor], names: Sequence[str], chosen: Container[str]
+) -> Cosines:
     """Cosine similarities of each two objectives' gradients on each layer.
 
     A pair with a zero gradient (a layer that an objective does not reach) has similarity 0.
 
     Arguments
     ---------
-    rows : GradientRows
-        With the gradients of all objectives.
-    objectives : container of str
+    gramians : dict
+        By layer, the Gramian of all objectives' gradients, (M, M).
+    names : list of str
+        The objectives in the order of the Gramians.
+    chosen : container of str
         Those to compare.
     """
-    names = list(rows.index)
-    chosen = [row for row, name in enumerate(names) if name in objectives]
-    pairs = list(itertools.combinations(chosen, 2))
+    indices = [row for row, name in enumerate(names) if name in chosen]
+    pairs = list(itertools.combinations(indices, 2))
     found: Cosines = {}
-    for layer, block in rows.mean_by_layer().items():  # (M, P of the layer)
-        unit = torch.nn.functional.normalize(block, dim=1)
-        similarity = (unit @ unit.T).cpu()
+    for layer, gramian in gramians.items():
+        norms = gramian.diagonal().sqrt()
+        similarity = gramian / (norms.outer(norms)).clamp(min=TINY)
         found[layer] = {f"{names[i]}{BETWEEN}{names[j]}": float(similarity[i, j]) for i, j in pairs}
     return found
 

@@ -97,7 +97,7 @@ class Hierarchy:
             _weighting(level, names) for level, names in zip(self.levels, self.names, strict=True)
         ]
         self.cross = [takes_cross_gramian(weighting) for weighting in self.weightings]
-        self.lambdas = [torch.full((len(names),), 1.0 / len(names)) for names in self.names]
+        self.lambdas = [lambdas.clone() for lambdas in self._uniform_lambdas()]
         self.validation_losses: list[list[float]] = [[] for _ in self.levels]
 
     @property
@@ -140,13 +140,30 @@ class Hierarchy:
         for i, (weighting, gramian) in enumerate(zip(self.weightings, gramians, strict=True)):
             self.lambdas[i] = weighting(gramian).detach().to(gramian)
 
+    @property
+    def adapts(self) -> bool:
+        """Whether any λ depends on the gradients."""
+        return not all(isinstance(weighting, ConstantWeighting) for weighting in self.weightings)
+
     def weights(self, epoch: int) -> Tensor:
         """Each objective's weight in the update, multiplier times λ, (M,), in level order."""
-        scaled = [
-            multiplier * lambdas
-            for multiplier, lambdas in zip(self.multipliers(epoch), self.lambdas, strict=True)
+        return self._multiplied(self.lambdas, epoch)
+
+    def uniform_weights(self, epoch: int) -> Tensor:
+        """`weights`, had each level the uniform λ (or its constants, if it has those)."""
+        return self._multiplied(self._uniform_lambdas(), epoch)
+
+    def _multiplied(self, lambdas: Sequence[Tensor], epoch: int) -> Tensor:
+        multipliers = self.multipliers(epoch)
+        return torch.cat([m * each for m, each in zip(multipliers, lambdas, strict=True)])
+
+    def _uniform_lambdas(self) -> list[Tensor]:
+        return [
+            weighting.weights
+            if isinstance(weighting, ConstantWeighting)
+            else torch.full((len(names),), 1.0 / len(names), dtype=torch.float64)
+            for names, weighting in zip(self.names, self.weightings, strict=True)
         ]
-        return torch.cat(scaled)
 
     def state_dict(self) -> dict[str, Any]:
         """λ and the weightings' state, for a checkpoint."""

@@ -2,6 +2,7 @@
 
 import copy
 import itertools
+from collections.abc import Callable, Container
 from functools import partial
 from types import SimpleNamespace
 from unittest.mock import Mock
@@ -13,6 +14,7 @@ from torchjd.aggregation import MoDoWeighting
 
 from vmsp_brain.batches import MultilingualBatch
 from vmsp_brain.brain import VMSPBrain
+from vmsp_brain.gradient_step import GradientStep
 from vmsp_brain.hierarchy import Hierarchy, Level, hierarchy_in_order
 from vmsp_brain.manifests import text_key
 from vmsp_brain.penalties import LinearPenalty
@@ -23,7 +25,11 @@ VOCABULARY = 20
 
 
 def make_brain(
-    order: str | list[Level], languages: list[str], pairs: list[str], **run_opts
+    order: str | list[Level],
+    languages: list[str],
+    pairs: list[str],
+    gradient_step: Callable[..., GradientStep] = GradientStep,
+    **run_opts,
 ) -> VMSPBrain:
     """A small Brain, its levels given by an order of the paper or one by one."""
     torch.manual_seed(0)
@@ -39,6 +45,7 @@ def make_brain(
         tokenizers={},
         hparams={
             "seed": 5,
+            "gradient_step": gradient_step,
             "encoder_opt_class": partial(torch.optim.SGD, lr=0.01),
             "head_opt_class": partial(torch.optim.SGD, lr=0.01),
             "encoder_lr_schedule": lambda optimizer: None,
@@ -116,20 +123,35 @@ def project_onto_simplex(vector: Tensor) -> Tensor:
     return (vector - high).clamp(min=0)
 
 
+def layer_of(brain: VMSPBrain) -> dict[str, str]:
+    """The layer of each of the encoder's parameters, by their names in the Brain's modules."""
+    names = {id(parameter): name for name, parameter in brain.modules.named_parameters()}
+    layers = brain.modules.encoder.layers().items()
+    return {names[id(p)]: layer for layer, module in layers for p in module.parameters()}
+
+
 def oracle_step(
-    brain: VMSPBrain, gradients_of_processes: list[dict], lambdas: list[Tensor]
+    brain: VMSPBrain,
+    gradients_of_processes: list[dict],
+    lambdas: list[Tensor],
+    selected: Container[str] | None = None,
+    updates_weights: bool = True,
 ) -> tuple[dict[str, Tensor], list[Tensor]]:
     """The update and the new λ by the formulas of the paper.
 
-    The Gramian is the mean of the processes' Gramians; the update is the mean of theirs.
+    The Gramian is the mean of the processes' Gramians; the update is the mean of theirs. On layers
+    that are not selected, each level is combined uniformly and its Gramian has no part in λ.
     """
     first = gradients_of_processes[0][0, "ssl"]
-    shared = [key for key in first if key.startswith("encoder.")]
+    layers = layer_of(brain)
+    encoder = [key for key in first if key.startswith("encoder.")]
+    shared = [key for key in encoder if selected is None or layers[key] in selected]
     heads = [key for key in first if not key.startswith("encoder.")]
     processes = len(gradients_of_processes)
 
     def row(gradients: dict, draw: int, name: str) -> Tensor:
-        return torch.cat([gradients[draw, name][key].flatten() for key in shared]).double()
+        parts = [gradients[draw, name][key].flatten() for key in shared]
+        return torch.cat([torch.zeros(0), *parts]).double()
 
     update = {key: torch.zeros_like(value) for key, value in first.items()}
     new_lambdas = []
@@ -144,12 +166,14 @@ def oracle_step(
                 gramian[i, j] += product / processes
         old = lambdas[level].double()
         new = project_onto_simplex(old - GAMMA * (gramian @ old + 0.1 * old))
+        new = new if updates_weights else old
         new_lambdas.append(new)
         for name, weight in zip(names, new, strict=True):
             for gradients in gradients_of_processes:
-                for draw, key in itertools.product((0, 1), shared):
+                for draw, key in itertools.product((0, 1), encoder):
                     part = gradients[draw, name][key] / (2 * processes)
-                    update[key] += float(multiplier * weight) * part
+                    own = weight if key in shared else 1 / len(names)
+                    update[key] += float(multiplier * own) * part
     for gradients in gradients_of_processes:
         for of_objective in gradients.values():
             for key in heads:

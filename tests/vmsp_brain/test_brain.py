@@ -125,7 +125,7 @@ def test_checkpoints_wait_until_the_rows_are_used():
     brain.checkpointer, brain.ckpt_interval_steps = object(), 1
     brain.step = 1  # not a multiple of 2: gradients are only collected
     brain.fit_batch(make_batch(brain))
-    assert brain.rows.pending
+    assert brain.gradient.rows.layers
     assert not brain._should_save_intra_epoch_ckpt(0.0, 5)
     brain.step = 2
     brain.fit_batch(make_batch(brain))
@@ -192,7 +192,7 @@ def test_an_encoder_whose_layers_leave_a_parameter_out_is_refused():
     del layers["norm"]
     encoder.layers = lambda: layers
     with pytest.raises(ValueError, match=r"leave out conformer\.encoder\.norm"):
-        VMSPBrain(dict(brain.modules.items()), brain.hierarchy, {}, {"seed": 1}, {"device": "cpu"})
+        VMSPBrain(dict(brain.modules.items()), brain.hierarchy, {}, {}, {"device": "cpu"})
 
 
 def test_training_in_stages_leaves_the_other_stages_objectives_alone():

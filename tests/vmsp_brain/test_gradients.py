@@ -5,150 +5,97 @@ import torch
 from torch import Tensor
 from torch.nn import Parameter
 
-from vmsp_brain.gradients import DRAWS, GradientRows
+from vmsp_brain.gradients import DRAWS, GradientRows, accumulate
 
 NAMES = ["a", "b", "c"]
-SHAPES = [(3, 2), (4,), (1, 5)]
-WIDTH = sum(torch.Size(shape).numel() for shape in SHAPES)
-
-
-def made() -> tuple[GradientRows, list[Parameter]]:
-    parameters = [Parameter(torch.zeros(shape)) for shape in SHAPES]
-    return GradientRows(NAMES, {"first": parameters[:2], "second": parameters[2:]}), parameters
-
-
-def split(row: Tensor) -> list[Tensor]:
-    """A row as gradients of the parameters, float32."""
-    parts = row.split([torch.Size(shape).numel() for shape in SHAPES])
-    return [part.reshape(shape).float() for part, shape in zip(parts, SHAPES, strict=True)]
-
-
-def filled(jacobians: Tensor, scale: float = 1.0) -> tuple[GradientRows, list[Parameter]]:
-    rows, parameters = made()
-    for draw in range(DRAWS):
-        for name, row in zip(NAMES, jacobians[draw], strict=True):
-            rows.add(draw, name, split(row), scale)
-    return rows, parameters
-
-
-def flat_gradient(parameters: list[Parameter]) -> Tensor:
-    return torch.cat([parameter.grad.flatten() for parameter in parameters])
+LAYERS = {"first": [(3, 2), (4,)], "second": [(1, 5)]}
+WIDTHS = {layer: sum(torch.Size(s).numel() for s in shapes) for layer, shapes in LAYERS.items()}
 
 
 @pytest.fixture
-def jacobians() -> Tensor:
-    """J(ξ1) and J(ξ2), of numbers that float32 holds."""
-    return torch.randn(DRAWS, len(NAMES), WIDTH).double()
+def jacobians() -> dict[str, Tensor]:
+    """J(ξ1) and J(ξ2) by layer, of numbers that float32 holds."""
+    return {layer: torch.randn(DRAWS, len(NAMES), width) for layer, width in WIDTHS.items()}
 
 
-@pytest.mark.parametrize("chosen", [NAMES, ["b", "c"], ["b"]])
-def test_gramian_is_the_cross_gramian_of_the_chosen_rows(jacobians, chosen):
-    rows, _ = filled(jacobians)
-    index = [NAMES.index(name) for name in chosen]
-    expected = jacobians[0, index] @ jacobians[1, index].T
-    gramian = rows.gramian(chosen)
+def split(row: Tensor, layer: str) -> list[Tensor]:
+    """A row as gradients of a layer's parameters."""
+    sizes = [torch.Size(shape).numel() for shape in LAYERS[layer]]
+    return [part.reshape(s) for part, s in zip(row.split(sizes), LAYERS[layer], strict=True)]
+
+
+def filled(jacobians: dict[str, Tensor], factor: float = 1.0, scale: float = 1.0) -> GradientRows:
+    rows = GradientRows(NAMES)
+    for layer, block in jacobians.items():
+        for draw in range(DRAWS):
+            for name, row in zip(NAMES, block[draw], strict=True):
+                rows.add(draw, name, layer, split(factor * row, layer), scale)
+    return rows
+
+
+@pytest.mark.parametrize("layers", [["first"], ["second"], ["first", "second"]])
+def test_gramian_is_the_cross_gramian_of_the_layers_columns(jacobians, layers):
+    both = torch.cat([jacobians[layer] for layer in layers], dim=2).double()
+    gramian = filled(jacobians).gramian(layers)
     assert gramian.dtype == torch.float64
-    torch.testing.assert_close(gramian, expected, rtol=1e-5, atol=1e-5)
+    torch.testing.assert_close(gramian, both[0] @ both[1].T, rtol=1e-5, atol=1e-5)
 
 
-@pytest.mark.parametrize("chosen", [["a", "c"], ["b", "a"], ["c", "a"]])
-def test_gramian_of_rows_that_are_not_consecutive_is_refused(jacobians, chosen):
-    rows, _ = filled(jacobians)
-    with pytest.raises(ValueError, match="consecutive"):
-        rows.gramian(chosen)
+def test_symmetric_gramian_is_that_of_the_mean_rows(jacobians):
+    mean = jacobians["first"].double().mean(0)
+    found = filled(jacobians).gramian(["first"], cross=False)
+    torch.testing.assert_close(found, mean @ mean.T, rtol=1e-5, atol=1e-5)
 
 
-def test_direction_is_the_mean_over_the_draws(jacobians):
-    rows, parameters = filled(jacobians)
+def test_layers_without_rows_add_nothing(jacobians):
+    del jacobians["second"]
+    rows = filled(jacobians)
+    assert rows.layers == ["first"]
+    assert torch.equal(rows.gramian(["first", "second"]), rows.gramian(["first"]))
+    assert torch.equal(rows.gramian(["second"]), torch.zeros(3, 3, dtype=torch.float64))
+
+
+@pytest.mark.parametrize("layer", list(LAYERS))
+def test_direction_is_the_mean_over_the_draws(jacobians, layer):
     weights = torch.rand(len(NAMES), dtype=torch.float64)
-    rows.assign_direction(weights, scale=8.0)
-    expected = 8.0 * (weights @ jacobians.mean(0))
-    torch.testing.assert_close(flat_gradient(parameters).double(), expected, rtol=1e-5, atol=1e-5)
-    for parameter in parameters:
-        assert parameter.grad.dtype == parameter.dtype
-        assert parameter.grad.shape == parameter.shape
+    expected = weights @ jacobians[layer].double().mean(0)
+    found = filled(jacobians).direction(layer, weights)
+    torch.testing.assert_close(found.double(), expected, rtol=1e-5, atol=1e-5)
 
 
 def test_two_halves_make_a_whole(jacobians):
-    rows, _ = made()
-    for draw in range(DRAWS):
-        for name, row in zip(NAMES, jacobians[draw], strict=True):
-            rows.add(draw, name, split(2 * row), scale=0.25)
-            rows.add(draw, name, split(row), scale=0.5)
-    whole, _ = filled(jacobians)
-    torch.testing.assert_close(rows.gramian(NAMES), whole.gramian(NAMES))
-
-
-def test_gradients_that_are_none_count_as_zero(jacobians):
-    rows, _ = made()
-    rows.add(0, "a", [None, *split(jacobians[0, 0])[1:]])
-    rows.add(1, "a", split(jacobians[1, 0]))
-    first = jacobians[0, 0].clone()
-    first[: torch.Size(SHAPES[0]).numel()] = 0.0
-    expected = (first @ jacobians[1, 0]).item()
-    assert rows.gramian(["a"]).item() == pytest.approx(expected, abs=1e-5)
+    halves = filled(jacobians, factor=2.0, scale=0.25)
+    for layer, block in jacobians.items():
+        for draw in range(DRAWS):
+            for name, row in zip(NAMES, block[draw], strict=True):
+                halves.add(draw, name, layer, split(row, layer), scale=0.5)
+    torch.testing.assert_close(halves.gramian(LAYERS), filled(jacobians).gramian(LAYERS))
 
 
 def test_rows_of_objectives_without_gradient_are_zero(jacobians):
-    rows, parameters = made()
-    rows.add(0, "a", split(jacobians[0, 0]))
-    assert not rows.gramian(["b", "c"]).any()
-    rows.assign_direction(torch.tensor([0.0, 1.0, 1.0]))
-    assert not flat_gradient(parameters).any()
+    rows = GradientRows(NAMES)
+    rows.add(0, "a", "first", split(jacobians["first"][0, 0], "first"))
+    assert not rows.gramian(["first"]).any()
+    assert not rows.direction("first", torch.tensor([0.0, 1.0, 1.0])).any()
 
 
 def test_clear_forgets(jacobians):
-    rows, parameters = filled(jacobians)
+    rows = filled(jacobians)
     rows.clear()
-    assert not rows.pending
-    assert not rows.gramian(NAMES).any()
-    rows.assign_direction(torch.ones(len(NAMES)))
-    assert not flat_gradient(parameters).any()
+    assert not rows.layers
+    assert not rows.gramian(LAYERS).any()
 
 
-def test_assigned_gradients_survive_the_next_step(jacobians):
-    rows, parameters = filled(jacobians)
-    rows.assign_direction(torch.ones(len(NAMES)))
-    before = flat_gradient(parameters).clone()
-    rows.add(0, "a", split(jacobians[0, 0]))
-    assert torch.equal(flat_gradient(parameters), before)
+def test_accumulate_adds_weighted_gradients_and_leaves_the_unreached_alone():
+    reached, unreached = Parameter(torch.zeros(3)), Parameter(torch.zeros(2))
+    gradient = torch.tensor([1.0, 2.0, 3.0])
+    for weight in (0.5, 2.0):
+        accumulate([reached, unreached], [gradient, None], weight)
+    torch.testing.assert_close(reached.grad, 2.5 * gradient)
+    assert unreached.grad is None
+    assert torch.equal(gradient, torch.tensor([1.0, 2.0, 3.0]))
 
 
-def test_pending_from_the_first_gradient_until_the_direction(jacobians):
-    rows, _ = made()
-    assert not rows.pending
-    rows.clear()
-    assert not rows.pending
-    rows.add(0, "a", split(jacobians[0, 0]))
-    assert rows.pending
-    rows.gramian(NAMES)
-    assert rows.pending
-    rows.assign_direction(torch.ones(len(NAMES)))
-    assert not rows.pending
-
-
-def test_rows_are_the_gradients_of_the_losses():
-    """Through autograd: the direction is the gradient of the weighted mean loss."""
-    rows, parameters = made()
-    with torch.no_grad():
-        for parameter in parameters:
-            parameter.copy_(torch.randn(parameter.shape))
-    data, weights = torch.randn(DRAWS, len(NAMES), WIDTH), torch.tensor([0.2, 0.5, 0.3])
-
-    def loss(draw: int, objective: int) -> Tensor:
-        theta = torch.cat([parameter.flatten() for parameter in parameters])
-        return torch.tanh(theta @ data[draw, objective])
-
-    total = sum(w * loss(d, m) / DRAWS for d in range(DRAWS) for m, w in enumerate(weights))
-    expected = torch.cat([g.flatten() for g in torch.autograd.grad(total, parameters)])
-    for draw in range(DRAWS):
-        for number, name in enumerate(NAMES):
-            rows.add(draw, name, torch.autograd.grad(loss(draw, number), parameters))
-    rows.assign_direction(weights)
-    torch.testing.assert_close(flat_gradient(parameters), expected)
-
-
-def test_wrong_number_of_gradients_is_refused(jacobians):
-    rows, _ = made()
+def test_wrong_number_of_gradients_is_refused():
     with pytest.raises(ValueError):
-        rows.add(0, "a", split(jacobians[0, 0])[:2])
+        accumulate([Parameter(torch.zeros(3))], [])

@@ -115,7 +115,7 @@ def test_multipliers_are_products_of_capped_penalties(epoch):
 
 def test_lambda_starts_uniform_on_its_own_level():
     for names, lambdas in zip(uas().names, uas().lambdas, strict=True):
-        assert torch.allclose(lambdas, torch.full((len(names),), 1 / len(names)))
+        assert torch.allclose(lambdas, torch.full((len(names),), 1 / len(names)).double())
 
 
 @pytest.mark.parametrize("weighting", [MoDoWeighting(0.5, 0.0), MGDAWeighting()])

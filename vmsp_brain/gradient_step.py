@@ -1,0 +1,305 @@
+"""The multilevel gradient step: from losses, one by one, to λ and the shared parameters' gradient.
+
+Exact: the rows of all layers are kept, λ is chosen from their cross-Gramian, and the rows are
+combined by it. Three things make a step cheaper; each of them combines some layers' gradients as
+they arrive, by weights that are known before:
+
+- on layers that are not selected (`vmsp_brain.selection`): each level's uniform combination;
+- between two updates of λ (``update_weights_every``): the last λ;
+- with a sketch (``sketch_size``): the last λ, while the next one comes from sketched rows.
+
+Where all layers up to a boundary have the same known weights, the losses that share an encoder
+forward share its backward pass below that boundary (`vmsp_brain.boundary`).
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+from torch.nn import Parameter
+
+from vmsp_brain.boundary import GraphCut, cut_after, cut_before
+from vmsp_brain.conflict import Cosines, layer_cosines
+from vmsp_brain.gradients import DRAWS, GradientRows, accumulate
+from vmsp_brain.hierarchy import Hierarchy
+from vmsp_brain.selection import LayerSelection
+from vmsp_brain.sketch import Sketch
+
+MEASURING_SKETCH = 4096
+"""Columns of the sketch by which layers are measured that keep no rows."""
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What a step does with each layer's gradients.
+
+    Arguments
+    ---------
+    selected : list of str
+        Layers under the level's weighting; the others get the uniform combination.
+    kept : list of str
+        Layers whose rows are kept until this step's λ is known.
+    sketched : list of str
+        Layers whose rows are sketched, for λ or for the measurement.
+    updates_weights, measures : bool
+        Whether λ moves, and whether the similarities of the gradients are measured.
+    boundary : int
+        The lowest layer, by number, above which losses are differentiated one by one.
+    """
+
+    selected: list[str]
+    kept: list[str]
+    sketched: list[str]
+    updates_weights: bool
+    measures: bool
+    boundary: int
+
+
+class GradientStep:
+    """Collects the gradients of one step and combines them.
+
+    Arguments
+    ---------
+    hierarchy : Hierarchy
+        Its levels' λ and penalties are the weights.
+    layers : dict
+        The shared encoder's layers by name, in the order in which they are applied; each but the
+        first is called as a module, and nothing passes around it.
+    selection : LayerSelection, optional
+        For efficient mode; all layers if not given.
+    sketch_size : int, optional
+        Columns of a layer's sketch, in place of its rows.
+    update_weights_every : int
+        Steps between two updates of λ.
+    measure_every : int
+        Steps between two measurements of the gradients' similarities.
+
+    Raises
+    ------
+    ValueError
+        If a number of steps or columns is not positive.
+    """
+
+    def __init__(
+        self,
+        hierarchy: Hierarchy,
+        layers: Mapping[str, nn.Module],
+        selection: LayerSelection | None = None,
+        sketch_size: int | None = None,
+        update_weights_every: int = 1,
+        measure_every: int = 10,
+    ) -> None:
+        for key, value in (
+            ("update_weights_every", update_weights_every),
+            ("measure_every", measure_every),
+        ):
+            if value < 1:
+                raise ValueError(f"{key}: found {value!r}, expected 1 step or more.")
+        self.hierarchy = hierarchy
+        trainable = {name: _trainable(layer) for name, layer in layers.items()}
+        self.parameters = {name: found for name, found in trainable.items() if found}
+        self.modules = {name: layers[name] for name in self.parameters}
+        self.selection = selection or LayerSelection()
+        self.update_weights_every = update_weights_every
+        self.measure_every = measure_every
+        self.rows = GradientRows(hierarchy.objectives)
+        self.sketched_rows = GradientRows(hierarchy.objectives)
+        self.keeps_rows = sketch_size is None
+        self.sketch = Sketch(sketch_size or MEASURING_SKETCH)
+
+    @property
+    def shared(self) -> list[Parameter]:
+        """The shared parameters θ, layer by layer."""
+        return [parameter for layer in self.parameters.values() for parameter in layer]
+
+    def begin(self, epoch: int, step: int) -> None:
+        """Plan a step; call it before every (micro-)batch.
+
+        Arguments
+        ---------
+        epoch : int
+            1, 2, ...
+        step : int
+            Optimizer steps taken so far.
+        """
+        self.epoch = epoch
+        self.plan = self._plan(step)
+        weights = self.hierarchy.weights(epoch), self.hierarchy.uniform_weights(epoch)
+        rows = zip(self.hierarchy.objectives, *(each.tolist() for each in weights), strict=True)
+        self._weights = {name: (known, uniform) for name, known, uniform in rows}
+
+    def _plan(self, step: int) -> Plan:
+        layers = list(self.parameters)
+        selected = self.selection.layers(layers)
+        measures = step % self.measure_every == 0
+        updates = self.hierarchy.adapts and bool(selected)
+        updates = updates and step % self.update_weights_every == 0
+        kept = selected if updates and self.keeps_rows else []
+        sketched = selected if updates and not self.keeps_rows else []
+        if measures:
+            sketched = [layer for layer in layers if layer not in kept]
+        # Below the boundary, all that is asked for are sums under the same weights.
+        one_by_one = {*kept, *sketched}
+        if len(selected) < len(layers):
+            one_by_one |= {*selected}
+        numbers = [number for number, layer in enumerate(layers) if layer in one_by_one]
+        boundary = min(numbers, default=len(layers))
+        return Plan(selected, kept, sketched, updates, measures, boundary)
+
+    @contextmanager
+    def forward(self, num_losses: int) -> Iterator[GraphCut | None]:
+        """Compute losses that share one encoder forward in here; gives what `add` wants.
+
+        A single loss needs no boundary: its one backward pass serves all layers.
+        """
+        names = list(self.modules)
+        if num_losses < 2 or self.plan.boundary == 0:
+            yield None
+        elif self.plan.boundary == len(names):
+            with cut_after(self.modules[names[-1]]) as cut:
+                yield cut
+        else:
+            with cut_before(self.modules[names[self.plan.boundary]]) as cut:
+                yield cut
+
+    def add(
+        self,
+        draw: int,
+        losses: Mapping[str, Tensor],
+        heads: Mapping[str, Sequence[Parameter]],
+        cut: GraphCut | None,
+        average: float = 1.0,
+        loss_scale: float = 1.0,
+    ) -> None:
+        """Differentiate the losses of one forward, and free its graph.
+
+        Every head's own gradient, unweighted, goes to its ``.grad``.
+
+        Arguments
+        ---------
+        draw : int
+            0 or 1.
+        losses : dict
+            By objective.
+        heads : dict
+            Each objective's own trainable parameters.
+        cut : GraphCut, optional
+            Of the losses' forward.
+        average : float
+            1 / the number of micro-batches.
+        loss_scale : float
+            By which the losses are multiplied; kept in ``.grad``, undone in the rows.
+
+        Raises
+        ------
+        ValueError
+            If a loss reaches the layers below a boundary by a way around it.
+        """
+        shared, leaves = self.shared, cut.leaves if cut else []
+        scale = average / loss_scale
+        for number, (name, loss) in enumerate(losses.items(), start=1):
+            head = heads[name]
+            gradients = torch.autograd.grad(
+                loss,
+                [*shared, *head, *leaves],
+                retain_graph=number < len(losses),
+                allow_unused=True,
+            )
+            accumulate(head, gradients[len(shared) : len(shared) + len(head)], average / DRAWS)
+            self._add_shared(draw, name, gradients[: len(shared)], cut, average, scale)
+            if cut:
+                weight = self._weight(name, next(iter(self.parameters))) * average / DRAWS
+                cut.add(gradients[len(shared) + len(head) :], weight)
+        if cut:
+            below = self._below_boundary()
+            accumulate(below, cut.backward(below))
+
+    def _add_shared(
+        self,
+        draw: int,
+        name: str,
+        gradients: Sequence[Tensor | None],
+        cut: GraphCut | None,
+        average: float,
+        scale: float,
+    ) -> None:
+        """One loss's gradient, layer by layer: into rows, into a sketch, into ``.grad``."""
+        remaining = iter(gradients)
+        for number, (layer, parameters) in enumerate(self.parameters.items()):
+            found = [next(remaining) for _ in parameters]
+            if all(gradient is None for gradient in found):
+                continue
+            if cut and number < self.plan.boundary:
+                raise ValueError(
+                    f"{name} shares an encoder forward with other objectives, but reaches the "
+                    f"encoder's {layer} around the layers above it. Give it a source of its own, "
+                    "or compute its loss from the encoder's hidden states alone."
+                )
+            whole = [
+                torch.zeros_like(parameter) if gradient is None else gradient
+                for parameter, gradient in zip(parameters, found, strict=True)
+            ]
+            if layer in self.plan.kept:
+                self.rows.add(draw, name, layer, whole, scale)
+            else:
+                accumulate(parameters, found, self._weight(name, layer) * average / DRAWS)
+            if layer in self.plan.sketched:
+                self.sketched_rows.add(draw, name, layer, [self.sketch(layer, whole)], scale)
+
+    def gramians(self) -> list[Tensor]:
+        """Each level's Gramian over the selected layers; empty if λ rests in this step."""
+        if not self.plan.updates_weights:
+            return []
+        rows = self.rows if self.keeps_rows else self.sketched_rows
+        found = {
+            cross: rows.gramian(self.plan.selected, cross) for cross in {*self.hierarchy.cross}
+        }
+        gramians, start = [], 0
+        for names, cross in zip(self.hierarchy.names, self.hierarchy.cross, strict=True):
+            own = slice(start, start + len(names))
+            gramians.append(found[cross][own, own])
+            start += len(names)
+        return gramians
+
+    def cosines(self) -> Cosines:
+        """Similarities of the trained objectives' gradients on every layer, in a measuring step."""
+        trained = self.hierarchy.trained(self.epoch)
+        gramians = {
+            layer: (self.rows if layer in self.plan.kept else self.sketched_rows).gramian(
+                [layer], cross=False
+            )
+            for layer in self.parameters
+        }
+        return layer_cosines(gramians, list(self.rows.index), trained)
+
+    def combine(self, loss_scale: float = 1.0) -> None:
+        """Combine the kept rows by the hierarchy's weights into ``.grad``; forget all rows."""
+        weights = self.hierarchy.weights(self.epoch) * loss_scale
+        for layer in self.rows.layers:
+            parameters = self.parameters[layer]
+            parts = self.rows.direction(layer, weights).split([p.numel() for p in parameters])
+            accumulate(
+                parameters,
+                [p.view_as(q).to(q.dtype) for p, q in zip(parts, parameters, strict=True)],
+            )
+        self.clear()
+
+    def clear(self) -> None:
+        """Forget all rows."""
+        self.rows.clear()
+        self.sketched_rows.clear()
+        self.sketch.redraw()
+
+    def _weight(self, name: str, layer: str) -> float:
+        known, uniform = self._weights[name]
+        return known if layer in self.plan.selected else uniform
+
+    def _below_boundary(self) -> list[Parameter]:
+        layers = list(self.parameters.values())[: self.plan.boundary]
+        return [parameter for layer in layers for parameter in layer]
+
+
+def _trainable(layer: nn.Module) -> list[Parameter]:
+    return [parameter for parameter in layer.parameters() if parameter.requires_grad]

@@ -1,0 +1,101 @@
+"""Efficient mode: the level's weighting on the layers where objectives conflict, and on no other.
+
+After a warm-up, the layers whose mean pairwise cosine similarity between the objectives' gradients
+is under a threshold are selected; every other layer gets the uniform combination of each level
+(Objective Soups, efficient VM-MSP).
+"""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from speechbrain.utils.logger import get_logger
+
+logger = get_logger(__name__)
+
+
+class LayerSelection:
+    """Which layers get the level's weighting.
+
+    Arguments
+    ---------
+    efficient : bool
+        False: all layers, always.
+    warm_up : int
+        Epochs before the first selection; all layers until then.
+    threshold : float
+        A layer is selected if its mean pairwise cosine similarity is under it.
+    max_layers : int, optional
+        Select at most so many, the most conflicting ones.
+    refresh_every : int
+        Epochs between two selections.
+
+    Raises
+    ------
+    ValueError
+        If a number of epochs or layers is not positive.
+
+    Example
+    -------
+    >>> selection = LayerSelection(efficient=True, warm_up=1, max_layers=1)
+    >>> selection.layers(["front_end", "block_01", "block_02"])
+    ['front_end', 'block_01', 'block_02']
+    >>> selection.update(1, {"front_end": 0.2, "block_01": -0.1, "block_02": -0.3})
+    >>> selection.layers(["front_end", "block_01", "block_02"])
+    ['block_02']
+    """
+
+    def __init__(
+        self,
+        efficient: bool = False,
+        warm_up: int = 20,
+        threshold: float = 0.0,
+        max_layers: int | None = None,
+        refresh_every: int = 1,
+    ) -> None:
+        for key, value in (("warm_up", warm_up), ("refresh_every", refresh_every)):
+            if value < 1:
+                raise ValueError(f"{key}: found {value!r}, expected 1 epoch or more.")
+        if max_layers is not None and max_layers < 1:
+            raise ValueError(f"max_layers: found {max_layers!r}, expected 1 or more, or none.")
+        self.efficient = efficient
+        self.warm_up = warm_up
+        self.threshold = threshold
+        self.max_layers = max_layers
+        self.refresh_every = refresh_every
+        self.selected: list[str] | None = None
+
+    def layers(self, layers: Sequence[str]) -> list[str]:
+        """The selected ones of an encoder's layers, in their order."""
+        if self.selected is None:
+            return list(layers)
+        return [layer for layer in layers if layer in self.selected]
+
+    def update(self, epoch: int, similarities: Mapping[str, float]) -> None:
+        """Select anew, if it is time, by each layer's mean similarity in the epoch that ends.
+
+        Arguments
+        ---------
+        epoch : int
+            1, 2, ...
+        similarities : dict
+            Mean pairwise cosine similarity by layer.
+        """
+        since = epoch - self.warm_up
+        if not self.efficient or since < 0 or since % self.refresh_every:
+            return
+        conflicting = [layer for layer, value in similarities.items() if value < self.threshold]
+        conflicting.sort(key=similarities.get)
+        self.selected = conflicting[: self.max_layers]
+        values = ", ".join(f"{layer} ({similarities[layer]:+.3f})" for layer in self.selected)
+        logger.info(
+            f"Epoch {epoch}: {len(self.selected)} of {len(similarities)} layers selected, "
+            f"{len(conflicting)} are under the threshold {self.threshold}: {values or 'none'}"
+        )
+
+    def state_dict(self) -> dict[str, Any]:
+        """The selection, for a checkpoint."""
+        return {"selected": self.selected}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Go on from a checkpoint's selection."""
+        self.selected = state["selected"]

@@ -4,46 +4,14 @@ import json
 import os
 import signal
 import subprocess
-import sys
 import time
 from pathlib import Path
 
 import pytest
 import torch
 import yaml
+from commands import command, run
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
-
-ROOT = Path(__file__).parents[3]
-TINY = [
-    "--d_model=16",
-    "--nhead=4",
-    "--d_ffn=32",
-    "--conformer={num_layers: 1, front_end_channels: 4, n_mels: 40}",
-    "--batch_size=2",
-    "--ssl_batch_size=2",
-    "--warmup_steps=2",
-    "--number_of_epochs=2",
-    "--num_workers=0",
-    "--test_search={beam_size: 2, max_decode_ratio: 0.3}",
-    "--valid_search={max_decode_ratio: 0.3}",
-]
-
-
-def command(script: str, yaml_file: str, data: Path, out: Path, *more: str) -> list[str]:
-    """A command line; a later option takes the place of an earlier one of the same key."""
-    options = [f"--data_folder={data}", f"--output_folder={out}", *TINY, *more]
-    by_key = {option.partition("=")[0]: option for option in options}
-    script = str(ROOT / "recipes" / "CoVoST" / script)
-    return [sys.executable, script, str(ROOT / "hparams" / yaml_file), *by_key.values()]
-
-
-def run(*arguments, check: bool = True) -> subprocess.CompletedProcess:
-    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
-    done = subprocess.run(
-        command(*arguments), capture_output=True, text=True, env=environment, check=False
-    )
-    assert done.returncode == 0 or not check, done.stdout + done.stderr
-    return done
 
 
 def last_parameters(out: Path) -> dict[str, torch.Tensor]:
@@ -55,17 +23,6 @@ def last_parameters(out: Path) -> dict[str, torch.Tensor]:
         leaves, _ = torch.utils._pytree.tree_flatten_with_path(saved)
         tensors |= {f"{part}{path}": leaf for path, leaf in leaves if torch.is_tensor(leaf)}
     return tensors
-
-
-@pytest.fixture(scope="module")
-def uas_run(mini_covost: Path, tmp_path_factory) -> tuple[Path, str]:
-    """A run of uas.yaml on other languages than it names, and what it printed."""
-    out = tmp_path_factory.mktemp("uas") / "run"
-    done = run(
-        "train.py", "uas.yaml", mini_covost, out,
-        "--languages=[en, es, it]", "--pairs=[es-en, it-en]",
-    )  # fmt: skip
-    return out, done.stdout
 
 
 def test_results_agree_with_the_table_and_the_hypotheses(uas_run):
@@ -81,17 +38,6 @@ def test_results_agree_with_the_table_and_the_hypotheses(uas_run):
         lines = (out / "test" / f"{name}.tsv").read_text().splitlines()
         assert lines[0].split("\t") == ["id", "reference", "hypothesis"]
         assert len(lines) == 1 + 3
-
-
-def test_evaluation_alone_gives_the_same_results(uas_run, mini_covost: Path):
-    out, _ = uas_run
-    before = (out / "results.json").read_text()
-    (out / "results.json").unlink()
-    run(
-        "evaluate.py", "uas.yaml", mini_covost, out,
-        "--languages=[en, es, it]", "--pairs=[es-en, it-en]",
-    )  # fmt: skip
-    assert (out / "results.json").read_text() == before
 
 
 def test_tensorboard_shows_losses_weights_penalties_and_scores(uas_run):

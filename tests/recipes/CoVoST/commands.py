@@ -1,0 +1,47 @@
+"""The recipe's commands as a user runs them, with a model that trains in seconds."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+ROOT = Path(__file__).parents[3]
+TINY = [
+    "--d_model=16",
+    "--nhead=4",
+    "--d_ffn=32",
+    "--conformer={num_layers: 1, front_end_channels: 4, n_mels: 40}",
+    "--batch_size=2",
+    "--ssl_batch_size=2",
+    "--warmup_steps=2",
+    "--number_of_epochs=2",
+    "--num_workers=0",
+    "--test_search={beam_size: 2, max_decode_ratio: 0.3}",
+    "--valid_search={max_decode_ratio: 0.3}",
+]
+
+
+def command(script: str, yaml_file: str, data: Path, out: Path, *more: str) -> list[str]:
+    """A command line; a later option takes the place of an earlier one of the same key."""
+    options = [f"--data_folder={data}", f"--output_folder={out}", *TINY, *more]
+    by_key = {option.partition("=")[0]: option for option in options}
+    script = str(ROOT / "recipes" / "CoVoST" / script)
+    return [sys.executable, script, str(ROOT / "hparams" / yaml_file), *by_key.values()]
+
+
+def run(*arguments, check: bool = True) -> subprocess.CompletedProcess:
+    """Run a command that takes an experiment file."""
+    return _run(command(*arguments), check)
+
+
+def run_script(name: str, *arguments, check: bool = True, **options) -> subprocess.CompletedProcess:
+    """Run a command that takes none."""
+    script = str(ROOT / "recipes" / "CoVoST" / name)
+    return _run([sys.executable, script, *map(str, arguments)], check, **options)
+
+
+def _run(arguments: list[str], check: bool, **options) -> subprocess.CompletedProcess:
+    environment = {**os.environ, "OMP_NUM_THREADS": "1", **options.pop("env", {})}
+    done = subprocess.run(arguments, capture_output=True, text=True, env=environment, **options)
+    assert done.returncode == 0 or not check, done.stdout + done.stderr
+    return done

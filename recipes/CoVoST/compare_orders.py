@@ -64,14 +64,14 @@ def _write(path: Path, text: str) -> None:
     partial.replace(path)
 
 
-def main() -> None:
+def main(words: list[str] | None = None) -> None:
     """Read the command line."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("runs", nargs="+", help="output folders of runs; the first is the baseline")
     parser.add_argument("--output", type=Path, required=True, help="folder for the report")
-    arguments = parser.parse_args()
+    arguments = parser.parse_args(words)
     try:
         text = write_comparison(arguments.runs, arguments.output)
     except (ValueError, FileNotFoundError) as error:

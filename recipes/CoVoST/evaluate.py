@@ -87,7 +87,7 @@ def _overrides(arguments: argparse.Namespace) -> dict:
     return overrides
 
 
-def main() -> None:
+def main(words: list[str] | None = None) -> None:
     """Read the command line."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
@@ -104,7 +104,7 @@ def main() -> None:
     parser.add_argument("--num_workers", type=int, default=0, help="processes that read audio")
     parser.add_argument("--device", default="cpu")
     try:
-        evaluate(parser.parse_args())
+        evaluate(parser.parse_args(words))
     except (FileNotFoundError, ValueError) as error:
         parser.exit(1, f"{error}\n")
 

@@ -165,7 +165,7 @@ def _dumped(settings: dict[str, Any]) -> str:
     return stream.getvalue()
 
 
-def main() -> None:
+def main(words: list[str] | None = None) -> None:
     """Read the command line."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
@@ -173,7 +173,7 @@ def main() -> None:
     parser.add_argument("run_folder")
     parser.add_argument("target")
     parser.add_argument("--average", type=int, help="mean of the weights of so many last epochs")
-    arguments = parser.parse_args()
+    arguments = parser.parse_args(words)
     try:
         export_run(**vars(arguments))
     except (FileExistsError, FileNotFoundError, ValueError) as error:

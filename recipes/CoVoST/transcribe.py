@@ -31,7 +31,7 @@ def transcribe(
     return found
 
 
-def main() -> None:
+def main(words: list[str] | None = None) -> None:
     """Read the command line; files that cannot be read do not stop the others."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
@@ -42,7 +42,7 @@ def main() -> None:
     parser.add_argument("--model", default="results/mini", help="run, exported folder or hub name")
     parser.add_argument("--json", action="store_true", help="a JSON list in place of text")
     parser.add_argument("--device", default="cpu")
-    arguments = parser.parse_args()
+    arguments = parser.parse_args(words)
     found, failed = [], False
     try:
         model = load_model(arguments.model, device=arguments.device)

@@ -7,14 +7,9 @@ import sys
 from pathlib import Path
 
 import pytest
+from commands import call
+from compare_orders import main
 from recorded_runs import make_uas_and_usa
-
-SCRIPT = Path(__file__).parents[3] / "recipes" / "CoVoST" / "compare_orders.py"
-
-
-def compare(*arguments) -> subprocess.CompletedProcess:
-    command = [sys.executable, str(SCRIPT), *map(str, arguments)]
-    return subprocess.run(command, capture_output=True, text=True)
 
 
 @pytest.fixture(scope="module")
@@ -25,7 +20,7 @@ def runs(tmp_path_factory) -> tuple[Path, Path]:
 @pytest.fixture(scope="module")
 def output(runs, tmp_path_factory) -> Path:
     output = tmp_path_factory.mktemp("comparison") / "report"
-    done = compare(*runs, "--output", output)
+    done = call(main, *runs, "--output", output)
     assert done.returncode == 0, done.stderr
     assert "**For recognition: uas (order UAS)**" in done.stdout
     return output
@@ -67,9 +62,8 @@ def test_other_test_sets_are_refused_with_the_differing_ids(runs, tmp_path):
     other = shutil.copytree(runs[1], tmp_path / "other")
     path = other / "test" / "asr_en.tsv"
     path.write_text(path.read_text().replace("utterance_7\t", "utterance_x\t"))
-    done = compare(runs[0], other, "--output", tmp_path / "report")
+    done = call(main, runs[0], other, "--output", tmp_path / "report", check=False)
     assert done.returncode == 1
     assert "asr/en utterance_7: only in uas" in done.stderr
     assert "asr/en utterance_x: only in other" in done.stderr
-    assert "Traceback" not in done.stderr
     assert not (tmp_path / "report").exists()

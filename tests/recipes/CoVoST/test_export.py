@@ -6,8 +6,9 @@ from pathlib import Path
 
 import pytest
 import torch
-from commands import run_script
-from export import export_run, load_model
+from commands import call, run_script
+from evaluate import main as evaluate
+from export import export_run, load_model, main
 from model_card import model_card
 from run_folder import RunFolder
 from speechbrain.utils.checkpoints import Checkpointer
@@ -17,7 +18,7 @@ from speechbrain.utils.checkpoints import Checkpointer
 def model(uas_run, tmp_path_factory) -> Path:
     """An exported run, moved."""
     folder = tmp_path_factory.mktemp("export")
-    run_script("export.py", uas_run[0], folder / "model")
+    call(main, uas_run[0], folder / "model")
     return (folder / "model").rename(folder / "moved")
 
 
@@ -34,7 +35,7 @@ def test_the_folder_is_whole_and_names_no_other(model: Path, uas_run):
 def test_elsewhere_and_offline_it_transcribes_as_the_evaluation_did(
     model: Path, uas_run, mini_covost: Path, tmp_path: Path
 ):
-    run_script("evaluate.py", uas_run[0], "--batch_size=1", "--output", tmp_path / "evaluated")
+    call(evaluate, uas_run[0], "--batch_size=1", "--output", tmp_path / "evaluated")
     for language, pair in (("es", "es-en"), ("it", "it-en")):
         clips = sorted((mini_covost / language / "clips").glob("*_test_*"))
         done = run_script(
@@ -78,7 +79,7 @@ def test_averaging_takes_the_mean_of_the_last_epochs(uas_run, tmp_path: Path):
 
 
 def test_too_few_checkpoints_to_average_are_named(uas_run, tmp_path: Path):
-    done = run_script("export.py", uas_run[0], tmp_path / "x", "--average=5", check=False)
+    done = call(main, uas_run[0], tmp_path / "x", "--average=5", check=False)
     assert done.returncode == 1
     assert "holds 2 checkpoints, expected 5" in done.stderr
     assert not list(tmp_path.iterdir())

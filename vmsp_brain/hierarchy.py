@@ -75,8 +75,8 @@ class Hierarchy:
     ------
     ValueError
         If an objective is in no level or in two, a level matches nothing, a penalty is missing or
-        stands on the primary level, or a level's epochs or weights make no sense. The message names
-        the level and the objectives.
+        stands on the primary level, or a level's epochs, weights or weighting make no sense. The
+        message names the level and the objectives.
 
     Example
     -------
@@ -295,6 +295,12 @@ def _check_levels(levels: list[Level]) -> None:
                 f"Level {number} of the hierarchy, {list(level.objectives)}: found epochs "
                 f"{[first, last]}, expected a first epoch of 1 or more and a last one after it, or "
                 "none."
+            )
+        if not isinstance(level.weighting, Weighting):
+            raise ValueError(
+                f"Level {number} of the hierarchy, {list(level.objectives)}: found the weighting "
+                f"{level.weighting!r}, expected one of TorchJD's weightings, such as "
+                "torchjd.aggregation.MoDoWeighting or UPGradWeighting (not the aggregator UPGrad)."
             )
         if number > 1 and level.penalty is None:
             raise ValueError(

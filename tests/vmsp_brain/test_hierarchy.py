@@ -14,6 +14,7 @@ from torchjd.aggregation import (
     MGDAWeighting,
     MoDoWeighting,
     SDMGradWeighting,
+    UPGrad,
     UPGradWeighting,
 )
 
@@ -296,3 +297,9 @@ def test_objectives_are_trained_in_their_levels_epochs():
     assert hierarchy.trained(2) == {"ssl"}
     assert hierarchy.trained(3) == set(OBJECTIVES)
     assert hierarchy.trained(4) == set(OBJECTIVES) - {"ssl"}
+
+
+@pytest.mark.parametrize("weighting", [UPGrad(), "MoDo"])
+def test_what_is_no_weighting_is_refused(weighting):
+    with pytest.raises(ValueError, match=r"Level 1 .*expected one of TorchJD's weightings"):
+        Hierarchy([Level(["*"], weighting)], OBJECTIVES)

@@ -1,5 +1,6 @@
 """The experiments' files, and what the documents say one can write in them."""
 
+import re
 from pathlib import Path
 
 import pytest
@@ -92,3 +93,36 @@ def test_a_missing_file_or_base_is_named(tmp_path):
     (tmp_path / "x.yaml").write_text("base: y.yaml\n")
     with pytest.raises(FileNotFoundError, match=r"y.yaml: there is no such experiment file"):
         ExperimentFile(str(tmp_path / "x.yaml"), "")
+
+
+HIERARCHIES = {
+    "stray objective": (["asr/*"], {}, "'st/fr-en' is in no level"),
+    "empty level": (["*"], {"below": ["ctc/*"]}, "['ctc/*'], matches no objective"),
+    "negative penalty": (["asr/*"], {"below": ["st/*", "ssl"], "eta": -1.0}, "value=-1.0"),
+    "unknown weighting": (["*"], {"weighting": "NoSuchWeighting"}, "aggregation.NoSuchWeighting"),
+    "an aggregator": (["*"], {"weighting": "UPGrad"}, "expected one of TorchJD's weightings"),
+}
+
+
+@pytest.mark.parametrize(("top", "more", "message"), HIERARCHIES.values(), ids=list(HIERARCHIES))
+def test_a_wrong_hierarchy_fails_when_it_is_loaded(tmp_path, top, more, message):
+    weighting = more.get("weighting", "MoDoWeighting")
+    text = f"""base: {ROOT / "hparams" / "uas.yaml"}
+top: !new:vmsp_brain.hierarchy.Level
+    objectives: {top}
+    weighting: !new:torchjd.aggregation.{weighting}
+below: !new:vmsp_brain.hierarchy.Level
+    objectives: {more.get("below", ["none"])}
+    penalty: !new:vmsp_brain.penalties.ConstantPenalty
+        value: {more.get("eta", 1.0)}
+hierarchy: !new:vmsp_brain.hierarchy.Hierarchy
+    levels: [!ref <top>{", !ref <below>" if "below" in more else ""}]
+    objectives: !ref <objectives>
+languages: [fr]
+pairs: [fr-en]
+"""
+    (tmp_path / "wrong.yaml").write_text(text)
+    (tmp_path / "parts").symlink_to(ROOT / "hparams" / "parts")
+    overrides = f"data_folder: nowhere\noutput_folder: {tmp_path}\nd_model: 16\nd_ffn: 16"
+    with pytest.raises((ValueError, ImportError), match=re.escape(message)):
+        ExperimentFile(str(tmp_path / "wrong.yaml"), overrides).load()

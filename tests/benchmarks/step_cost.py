@@ -1,0 +1,400 @@
+#!/usr/bin/env python3
+"""What a training step costs, in CPU time and peak memory, beside joint training.
+
+    python tests/benchmarks/step_cost.py
+
+prints two tables and writes results/step_cost.json. Every variant has a process of its own with one
+thread; they take turns step by step, on the same utterances, so that what else the machine does
+falls on all of them alike. Times are medians over the rounds, as ratios to joint training; memory
+is what a process holds at its peak beyond what it held before it built its model.
+"""
+
+import argparse
+import json
+import multiprocessing
+import resource
+import statistics
+import sys
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from types import SimpleNamespace
+from unittest.mock import Mock
+
+import torch
+from speechbrain.lobes.features import Fbank
+from speechbrain.lobes.models.convolution import ConvolutionFrontEnd
+from speechbrain.lobes.models.transformer.TransformerASR import TransformerASR
+from speechbrain.nnet.CNN import Conv2d
+from torch import Tensor, nn
+from torchjd.aggregation import MoDoWeighting
+from torchjd.autojac import mtl_backward
+from tqdm import tqdm
+
+from vmsp_brain.batches import MultilingualBatch
+from vmsp_brain.brain import VMSPBrain
+from vmsp_brain.encoders import ConformerEncoder
+from vmsp_brain.gradient_step import GradientStep
+from vmsp_brain.gradients import DRAWS
+from vmsp_brain.hierarchy import Hierarchy, Level
+from vmsp_brain.objectives import AttentionObjective, CTCAttentionObjective
+from vmsp_brain.penalties import LinearPenalty
+from vmsp_brain.selection import LayerSelection
+
+BLOCKS, D_MODEL, D_FFN, N_MELS, CHANNELS = 12, 224, 896, 80, 32
+SECONDS, TOKENS, VOCABULARY = 3.0, 20, 300
+UTTERANCES = 20
+"""Of all languages together, in each draw."""
+
+PAPER = {
+    "asr/en": "en", "asr/fr": "fr", "asr/de": "de", "asr/es": "es", "asr/ca": "ca",
+    "st/fr-en": "fr", "st/de-en": "de", "st/es-en": "es", "st/ca-en": "ca",
+}  # fmt: skip
+"""The paper's nine supervised objectives, and the language that each reads."""
+
+
+def both_tasks(languages: int, translations: int = 1) -> dict[str, str]:
+    """Recognition and translation of so many languages."""
+    objectives = {}
+    for number in range(languages):
+        language = f"x{chr(ord('a') + number)}"
+        objectives[f"asr/{language}"] = language
+        for target in range(translations):
+            objectives[f"st/{language}-y{chr(ord('a') + target)}"] = language
+    return objectives
+
+
+# ---------------------------------------------------------------- the experiment
+
+
+def make_encoder() -> ConformerEncoder:
+    """A Conformer of about 14 M parameters, without dropout."""
+    front_end = ConvolutionFrontEnd(
+        (None, None, N_MELS),
+        num_blocks=2,
+        num_layers_per_block=1,
+        out_channels=(CHANNELS, CHANNELS // 2),
+        kernel_sizes=(3, 3),
+        strides=(2, 2),
+        residuals=(False, False),
+        dropout=0.0,
+        conv_module=partial(Conv2d, padding_mode="constant"),
+    )
+    conformer = TransformerASR(
+        tgt_vocab=1,
+        input_size=N_MELS // 4 * CHANNELS // 2,
+        d_model=D_MODEL,
+        nhead=4,
+        num_encoder_layers=BLOCKS,
+        num_decoder_layers=0,
+        d_ffn=D_FFN,
+        dropout=0.0,
+        encoder_module="conformer",
+        normalize_before=True,
+        attention_type="RoPEMHA",
+        causal=False,
+    )
+    return ConformerEncoder(Fbank(n_mels=N_MELS), front_end, conformer)
+
+
+def make_brain(objectives: Mapping[str, str], gradient_step: Callable = GradientStep) -> VMSPBrain:
+    """The Brain of these objectives, recognition over translation."""
+    torch.manual_seed(0)
+    decoder = {"vocab_size": VOCABULARY, "d_model": D_MODEL, "d_ffn": D_FFN}
+    heads = nn.ModuleDict()
+    for name, language in objectives.items():
+        kind = CTCAttentionObjective if name.startswith("asr/") else AttentionObjective
+        heads[name] = kind(name=name, source=language, **decoder)
+    levels = [Level(["asr/*"])]
+    if any(name.startswith("st/") for name in objectives):
+        levels.append(Level(["st/*"], penalty=LinearPenalty(0.1)))
+    brain = VMSPBrain(
+        modules={"encoder": make_encoder(), "objectives": heads},
+        hierarchy=Hierarchy(levels, objectives),
+        tokenizers={},
+        hparams={
+            "seed": 0,
+            "output_folder": ".",
+            "encoder_opt_class": torch.optim.AdamW,
+            "head_opt_class": torch.optim.AdamW,
+            "encoder_lr_schedule": lambda optimizer: None,
+            "head_lr_schedule": lambda optimizer: None,
+            "gradient_step": gradient_step,
+            "tensorboard_logger": SimpleNamespace(writer=Mock()),
+        },
+        run_opts={"device": "cpu"},
+    )
+    brain.init_optimizers()
+    brain.modules.train()
+    brain.optimizer_step = 1  # the conflict analysis, of every 50th step, is not timed
+    return brain
+
+
+def make_batch(objectives: Mapping[str, str]) -> MultilingualBatch:
+    """Two draws of `UTTERANCES`, the same number of each language."""
+    rng = torch.Generator().manual_seed(0)
+    languages = sorted(set(objectives.values()))
+    items = []
+    for draw in range(DRAWS):
+        for number in range(UTTERANCES):
+            language = languages[number % len(languages)]
+            item = {"sig": torch.randn(round(SECONDS * 16_000), generator=rng)}
+            for name, source in objectives.items():
+                if source == language:
+                    item[name] = torch.randint(4, VOCABULARY, (TOKENS,), generator=rng)
+            items.append((draw, language, item))
+    return MultilingualBatch(items)
+
+
+# ---------------------------------------------------------------- what is compared
+
+
+def vmsp(objectives: Mapping[str, str], selected: list[str] | None = None, **options) -> Callable:
+    """A step of this project; ``selected`` layers make it efficient."""
+    selection = LayerSelection(efficient=selected is not None)
+    selection.selected = selected
+    step = partial(GradientStep, selection=selection, measure_every=50, **options)
+    brain, batch = make_brain(objectives, step), make_batch(objectives)
+
+    def run() -> None:
+        brain.step += 1
+        brain.fit_batch(batch)
+
+    return run
+
+
+def joint(objectives: Mapping[str, str]) -> Callable:
+    """Plain joint training: a language's losses are summed, and differentiated once."""
+    brain, batch = make_brain(objectives), make_batch(objectives)
+
+    def run() -> None:
+        for draw in batch.draws:
+            for source, part in draw.items():
+                _, losses = brain.compute_losses(source, part, objectives)
+                (sum(losses.values()) / DRAWS).backward()
+        brain.optimizers_step()
+
+    return run
+
+
+def reference(objectives: Mapping[str, str]) -> Callable:
+    """As the method's published loop does it: an encoder forward and a whole backward pass for
+    every objective and draw, and once more for the heads."""
+    brain, batch = make_brain(objectives), make_batch(objectives)
+    weighting = MoDoWeighting(gamma=0.01, rho=0.0)
+    shared = list(brain.modules.encoder.parameters())
+    optimizers = brain.optimizers_dict.values()
+
+    def backward(name: str, draw: int) -> None:
+        source = objectives[name]
+        _, losses = brain.compute_losses(source, batch.draws[draw][source], [name])
+        losses[name].backward()
+
+    def run() -> None:
+        rows: list[list[Tensor]] = [[], []]
+        for draw in range(DRAWS):
+            for name in objectives:
+                backward(name, draw)
+                rows[draw].append(torch.cat([p.grad.flatten() for p in shared]))
+                for optimizer in optimizers:
+                    optimizer.zero_grad()
+        jacobians = [torch.stack(found) for found in rows]
+        assign(shared, weighting(jacobians[0] @ jacobians[1].T) @ (sum(jacobians) / DRAWS))
+        brain.optimizers_dict["encoder"].step()
+        for name in objectives:
+            backward(name, draw=0)
+        brain.optimizers_dict["heads"].step()
+        for optimizer in optimizers:
+            optimizer.zero_grad()
+
+    return run
+
+
+def torchjd(objectives: Mapping[str, str]) -> Callable:
+    """TorchJD's ``mtl_backward`` on each language's hidden states, one loss after another."""
+    brain, batch = make_brain(objectives), make_batch(objectives)
+    weighting = MoDoWeighting(gamma=0.01, rho=0.0)
+    shared = list(brain.modules.encoder.parameters())
+
+    def run() -> None:
+        rows: list[list[Tensor]] = [[], []]
+        for draw in range(DRAWS):
+            for source, part in batch.draws[draw].items():
+                frames, losses = brain.compute_losses(source, part, objectives)
+                mtl_backward(
+                    list(losses.values()),
+                    features=frames.data,
+                    tasks_params=[brain.heads[name] for name in losses],
+                    shared_params=shared,
+                    parallel_chunk_size=1,
+                )
+                rows[draw].append(torch.cat([p.jac.flatten(1) for p in shared], dim=1))
+                for parameter in shared:
+                    del parameter.jac
+        jacobians = [torch.cat(found) for found in rows]
+        assign(shared, weighting(jacobians[0] @ jacobians[1].T) @ (sum(jacobians) / DRAWS))
+        brain.optimizers_step()
+
+    return run
+
+
+def assign(parameters: list[nn.Parameter], direction: Tensor) -> None:
+    """Put a flat direction into the parameters' ``.grad``."""
+    parts = direction.split([parameter.numel() for parameter in parameters])
+    for parameter, part in zip(parameters, parts, strict=True):
+        parameter.grad = part.view_as(parameter)
+
+
+@dataclass
+class Variant:
+    """A way to take a step.
+
+    Arguments
+    ---------
+    make : callable
+        Builds the model and gives the step.
+    objectives : dict
+        The source of each objective.
+    steps : int
+        Steps that are timed together in a round.
+    """
+
+    make: Callable[[Mapping[str, str]], Callable]
+    objectives: Mapping[str, str]
+    steps: int = 1
+
+
+def top(blocks: int) -> list[str]:
+    """The names of the encoder's last layers."""
+    return [*(f"block_{number:02d}" for number in range(BLOCKS - blocks + 1, BLOCKS + 1)), "norm"]
+
+
+STEPS = {
+    "joint training": Variant(joint, PAPER),
+    "reference-style loop": Variant(reference, PAPER),
+    "TorchJD mtl_backward": Variant(torchjd, PAPER),
+    "exact": Variant(vmsp, PAPER),
+    "efficient, top quarter": Variant(partial(vmsp, selected=top(BLOCKS // 4)), PAPER),
+    "efficient, top eighth": Variant(partial(vmsp, selected=top(BLOCKS // 8)), PAPER),
+    "exact, λ every 4th step": Variant(partial(vmsp, update_weights_every=4), PAPER, steps=4),
+    "sketched, λ delayed": Variant(partial(vmsp, sketch_size=4096), PAPER),
+}
+SIZES = {
+    "2 languages": both_tasks(2),
+    "5 languages": both_tasks(5),
+    "10 languages": both_tasks(10),
+    "1 objective": {"asr/xa": "xa"},
+    "10 objectives": both_tasks(5),
+    "20 objectives": both_tasks(5, translations=3),
+}
+
+
+# ---------------------------------------------------------------- measuring
+
+
+def work(connection, variant: Variant) -> None:
+    """A process: builds a variant, and takes its steps when it is asked to."""
+    torch.set_num_threads(1)
+    before = peak_memory()
+    step = variant.make(variant.objectives)
+    step()  # not timed: first uses, optimizers' state
+    connection.send(None)
+    while connection.recv():
+        start = time.process_time()
+        for _ in range(variant.steps):
+            step()
+        connection.send((time.process_time() - start) / variant.steps)
+    connection.send((peak_memory() - before) / 2**20)
+
+
+def peak_memory() -> int:
+    """This process's, in bytes."""
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return peak if sys.platform == "darwin" else peak * 1024
+
+
+def measure(variants: Mapping[str, Variant], rounds: int) -> dict[str, dict[str, float]]:
+    """Seconds of CPU time (median) and MiB at the peak, for a step of each variant."""
+    context = multiprocessing.get_context("spawn")
+    connections, processes = {}, []
+    for name, variant in tqdm(variants.items(), "models"):
+        connections[name], other = context.Pipe()
+        processes.append(context.Process(target=work, args=(other, variant), daemon=True))
+        processes[-1].start()
+        other.close()
+        connections[name].recv()
+    seconds: dict[str, list[float]] = {name: [] for name in variants}
+    for _ in tqdm(range(rounds), "rounds"):
+        for name, connection in connections.items():
+            connection.send(True)
+            seconds[name].append(connection.recv())
+    found = {}
+    for name, connection in connections.items():
+        connection.send(False)
+        found[name] = {
+            "cpu_seconds": statistics.median(seconds[name]),
+            "all_cpu_seconds": seconds[name],
+            "memory_mib": connection.recv(),
+        }
+    for process in processes:
+        process.join()
+    return found
+
+
+def measure_steps(rounds: int) -> dict[str, dict]:
+    """Every way to take a step, against joint training."""
+    found = measure(STEPS, rounds)
+    base = found["joint training"]
+    for values in found.values():
+        pairs = zip(values["all_cpu_seconds"], base["all_cpu_seconds"], strict=True)
+        values["time_ratio"] = statistics.median(own / other for own, other in pairs)
+        values["memory_ratio"] = values["memory_mib"] / base["memory_mib"]
+    return found
+
+
+def measure_sizes(rounds: int) -> dict[str, dict]:
+    """The exact step at other numbers of languages and objectives, against 2 languages."""
+    found = measure({name: Variant(vmsp, sizes) for name, sizes in SIZES.items()}, rounds)
+    base = found["2 languages"]
+    for values in found.values():
+        pairs = zip(values["all_cpu_seconds"], base["all_cpu_seconds"], strict=True)
+        values["time_ratio"] = statistics.median(own / other for own, other in pairs)
+        values["memory_ratio"] = values["memory_mib"] / base["memory_mib"]
+    return found
+
+
+def table(title: str, found: Mapping[str, Mapping[str, float]]) -> str:
+    """A Markdown table."""
+    lines = [f"| {title} | CPU s | time | memory, MiB | memory |", "|---|---|---|---|---|"]
+    lines += [
+        f"| {name} | {values['cpu_seconds']:.2f} | {values['time_ratio']:.2f} x "
+        f"| {values['memory_mib']:,.0f} | {values['memory_ratio']:.2f} x |"
+        for name, values in found.items()
+    ]
+    return "\n".join(lines)
+
+
+def main() -> None:
+    """Read the command line, measure, print, write."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--output", type=Path, default=Path("results/step_cost.json"))
+    arguments = parser.parse_args()
+    parameters = sum(parameter.numel() for parameter in make_encoder().parameters())
+    utterances = f"{DRAWS} draws of {UTTERANCES} utterances of {SECONDS:g} s"
+    print(f"A Conformer of {parameters / 1e6:.1f} M parameters, {utterances}\n", flush=True)
+    steps = measure_steps(arguments.rounds)
+    print(table("a step, 5 languages, 9 objectives", steps), "\n", flush=True)
+    sizes = measure_sizes(arguments.rounds)
+    print(table("an exact step, the same number of utterances", sizes))
+    arguments.output.parent.mkdir(parents=True, exist_ok=True)
+    report = {"parameters": parameters, "data": utterances, "steps": steps, "sizes": sizes}
+    arguments.output.write_text(json.dumps(report, indent=2, ensure_ascii=False) + "\n")
+
+
+if __name__ == "__main__":
+    main()

@@ -219,6 +219,16 @@ class VMSPBrain(sb.Brain):
             for name, optimizer in self.optimizers_dict.items():
                 self.checkpointer.add_recoverable(f"{name}_optimizer", optimizer)
 
+    def optimizers_step(self) -> None:
+        """SpeechBrain's, after showing the gradients' norms in measuring steps, before clipping."""
+        if self.gradient.plan.measures:
+            parameters = {"encoder": self.gradient.shared, **self.heads}
+            norms = {name: _gradient_norm(own) for name, own in parameters.items()}
+            scale = self.scaler.get_scale()
+            norms = {name: norm / scale for name, norm in norms.items()}
+            self.monitor.write_scalars("gradient_norm", norms, self.optimizer_step + 1)
+        super().optimizers_step()
+
     def on_fit_batch_start(self, batch: MultilingualBatch, should_step: bool) -> None:
         """Tell the objectives how far training is."""
         for objective in self.modules.objectives.values():
@@ -234,6 +244,7 @@ class VMSPBrain(sb.Brain):
             for objective in self.objectives_of[source]:
                 if objective.name in self.tokenizers:
                     self._search(objective, frames, part, stage)
+                    self.samples.setdefault(source, _first_waveform(part))
         self.valid_losses.add({name: loss.item() for name, loss in losses.items()})
         return torch.stack(list(losses.values())).mean().cpu()
 
@@ -255,6 +266,7 @@ class VMSPBrain(sb.Brain):
             self.cost.start()
             return
         self.valid_losses = RunningMeans()
+        self.samples: dict[str, Tensor] = {}
         self.hypotheses: dict[str, list[Hypothesis]] = {name: [] for name in self.tokenizers}
 
     def on_stage_end(self, stage: sb.Stage, stage_loss: float, epoch: int | None = None) -> None:
@@ -267,6 +279,10 @@ class VMSPBrain(sb.Brain):
             if cosines:
                 self.gradient.selection.update(epoch, mean_per_layer(cosines))
                 self.monitor.write_conflicts(cosines, epoch)
+                if self.gradient.selection.selected is not None:
+                    chosen = self.gradient.selection.layers(list(cosines))
+                    shown = {layer: float(layer in chosen) for layer in cosines}
+                    self.monitor.write_scalars("selected_layer", shown, epoch)
             return
         report = results(self.hypotheses)
         if stage == sb.Stage.TEST:
@@ -284,6 +300,8 @@ class VMSPBrain(sb.Brain):
             valid_losses,
             report,
         )
+        audio = self.samples if epoch == 1 else {}  # it is the same in every epoch
+        self.monitor.write_samples(self.hypotheses, audio, epoch)
         self.monitor.write_scalars("cost", self.cost.stop(torch.device(self.device)), epoch)
         self.hierarchy.record_validation(valid_losses)
         meta = {"epoch": epoch, "WER": report.get("wer_mean"), "BLEU": report.get("bleu_mean")}
@@ -355,6 +373,16 @@ class VMSPBrain(sb.Brain):
         rank = torch.distributed.get_rank() if self.distributed_launch else 0
         sequence = np.random.SeedSequence([self.hparams.seed, rank, *position])
         torch.manual_seed(int(sequence.generate_state(1, np.uint64)[0]))
+
+
+def _gradient_norm(parameters: list[nn.Parameter]) -> float:
+    gradients = [p.grad for p in parameters if p.grad is not None]
+    return float(torch.nn.utils.get_total_norm(gradients))
+
+
+def _first_waveform(part: PaddedBatch) -> Tensor:
+    wavs, relative_lengths = part.sig
+    return wavs[0, : round(float(relative_lengths[0]) * wavs.shape[1])].cpu()
 
 
 def _check_layers(encoder: nn.Module, layers: Iterable[nn.Module]) -> None:

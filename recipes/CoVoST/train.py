@@ -43,4 +43,5 @@ if __name__ == "__main__":
         **brain.primary_metric(),
         test_loader_kwargs=data["test"].loader_kwargs,
     )
+    run_on_main(brain.monitor.write_hyperparameters)
     run_on_main(save_run_figures, args=[hparams["output_folder"]])

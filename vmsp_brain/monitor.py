@@ -184,7 +184,7 @@ class Monitor:
             self._writer.add_audio(_tag("sample", language), wav, epoch, SAMPLE_RATE)
 
     def write_hyperparameters(self) -> None:
-        """Write the experiment's numbers and order, and its ``results.json``, for the tab HParams."""
+        """Write the experiment's numbers and order, and its test scores, for the tab HParams."""
         report = read_report(self.hparams.output_folder)
         settings = {
             key: value

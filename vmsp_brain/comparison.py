@@ -121,16 +121,23 @@ def _of_task(run: RecordedRun, task: str, baseline: RecordedRun) -> dict[str, li
     return parts
 
 
-def _differences(of_run: Mapping[str, Compared], baseline: str) -> dict[str, dict[str, float]]:
+def _differences(
+    of_run: Mapping[str, Compared], baseline: str
+) -> dict[str, dict[str, float | None]]:
     base = round(of_run[baseline].score, 2)
     return {
         name: {
             "difference": round(round(compared.score, 2) - base, 2),
-            "p_value": round(compared.p_value, 4),
+            "p_value": _p_value(compared, of_run[baseline]),
         }
         for name, compared in of_run.items()
         if name != baseline
     }
+
+
+def _p_value(compared: Compared, baseline: Compared) -> float | None:
+    """None for equal scores, of which sacreBLEU's test says nothing."""
+    return None if compared.score == baseline.score else round(compared.p_value, 4)
 
 
 def _describe(run: RecordedRun) -> dict[str, Any]:

@@ -111,11 +111,11 @@ def _best(report: Mapping[str, Any], metric: str) -> str:
     name = best["run"]
     clear, unclear, equal = [], [], []
     for other, found in best["others"].items():
-        words = f"{other} by {abs(found['difference']):.2f} (p = {found['p_value']:.4f})"
-        if found["difference"] == 0:
+        if found["p_value"] is None:
             equal.append(other)
-        else:
-            (clear if found["p_value"] < SIGNIFICANT else unclear).append(words)
+            continue
+        words = f"{other} by {abs(found['difference']):.2f} (p = {found['p_value']:.4f})"
+        (clear if found["p_value"] < SIGNIFICANT else unclear).append(words)
     score = report["runs"][name][f"{metric}_mean"]
     text = f"**For {PURPOSE[metric]}: {_label(report, name)}**, {MEAN[metric]} {score:.2f}."
     if clear:
@@ -196,15 +196,15 @@ def _scores(report: Mapping[str, Any], metric: str) -> str:
 def _difference_table(report: Mapping[str, Any], metric: str) -> str:
     differences = report["differences"][metric]
     rows = [
-        [name]
-        + [
-            f"{found[name]['difference']:+.2f} ({found[name]['p_value']:.4f})"
-            for found in differences.values()
-        ]
+        [name, *(_difference(**found[name]) for found in differences.values())]
         for name in report["runs"]
         if name != report["baseline"]
     ]
     return _table(["run", *differences], rows)
+
+
+def _difference(difference: float, p_value: float | None) -> str:
+    return "equal" if p_value is None else f"{difference:+.2f} ({p_value:.4f})"
 
 
 def _utterances(report: Mapping[str, Any]) -> str:

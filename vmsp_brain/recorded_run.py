@@ -30,7 +30,7 @@ class RecordedRun:
     report : dict
         Test scores, as from `vmsp_brain.metrics.results`.
     hypotheses : dict
-        Of the test set, by objective.
+        Of the test set, by objective that was scored, in the order of the report.
     curves : dict
         `Curve` by tag.
     cosines : dict
@@ -56,11 +56,14 @@ def read_run(folder: str | Path) -> RecordedRun:
     folder = Path(folder)
     if not folder.is_dir():
         raise FileNotFoundError(f"{folder}: there is no such run folder.")
+    report, made = read_report(folder), read_hypotheses(folder)
+    scored = [f"asr/{language}" for language in report.get("wer", {})]
+    scored += [f"st/{pair}" for pair in report.get("bleu", {})]
     return RecordedRun(
         folder,
         read_order(folder),
-        read_report(folder),
-        read_hypotheses(folder),
+        report,
+        {name: made[name] for name in scored},
         read_curves(folder),
         read_conflicts(folder),
     )

@@ -63,6 +63,11 @@ def test_conflicts_are_shares_by_epoch_and_means_of_the_last(report):
     assert uas["similarity_by_tasks"] == {"asr-asr": 0.3, "asr-st": -0.05}
 
 
+def test_equal_runs_have_no_p_value(runs):
+    found = compare_runs({"uas": runs["uas"], "copy": runs["uas"]})
+    assert found["differences"]["wer"]["mean"]["copy"] == {"difference": 0.0, "p_value": None}
+
+
 def test_the_order_of_the_utterances_does_not_matter(runs, report):
     usa = runs["usa"]
     shuffled = {name: made[::-1] for name, made in usa.hypotheses.items()}

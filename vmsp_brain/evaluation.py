@@ -2,12 +2,14 @@
 
 import csv
 from collections.abc import Mapping
+from io import StringIO
 from pathlib import Path
 
 from torch.utils.data import DataLoader
 from tqdm import tqdm
 
 from vmsp_brain.batches import EvaluationSampler, MultilingualBatch, MultilingualDataset
+from vmsp_brain.files import write_whole
 from vmsp_brain.inference import SpeechTranslator
 from vmsp_brain.manifests import labelled_dataset, text_key
 from vmsp_brain.metrics import Hypothesis, bleu, word_error_rate
@@ -97,10 +99,8 @@ def write_speakers(
         scored = [(speaker, len(own), score(own)) for speaker, own in of_speaker.items()]
         scored.sort(key=lambda row: row[2], reverse=recognizes)
         rows += [[name, speaker, number, metric, f"{x:.2f}"] for speaker, number, x in scored]
-    path = Path(path)
-    partial = path.with_name(f"{path.name}.partial")
-    with partial.open("w", newline="", encoding="utf-8") as file:
-        table = csv.writer(file)
-        table.writerow(["objective", "speaker", "utterances", "metric", "score"])
-        table.writerows(rows)
-    partial.replace(path)
+    text = StringIO()
+    table = csv.writer(text)
+    table.writerow(["objective", "speaker", "utterances", "metric", "score"])
+    table.writerows(rows)
+    write_whole(path, text.getvalue())

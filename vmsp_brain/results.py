@@ -4,6 +4,7 @@ import json
 from collections.abc import Mapping
 from pathlib import Path
 
+from vmsp_brain.files import write_whole
 from vmsp_brain.metrics import Hypothesis
 
 
@@ -23,14 +24,11 @@ def write_results(
     """
     folder = Path(folder)
     for name, made in hypotheses.items():
-        path = folder / "test" / f"{name.replace('/', '_')}.tsv"
-        path.parent.mkdir(exist_ok=True)
         lines = ["id\treference\thypothesis"]
         lines += [f"{item.id}\t{item.reference}\t{item.hypothesis}" for item in made]
-        path.write_text("\n".join(lines) + "\n", encoding="utf-8")
-    partial = folder / "results.json.partial"
-    partial.write_text(json.dumps(report, indent=2) + "\n", encoding="utf-8")
-    partial.replace(folder / "results.json")
+        path = folder / "test" / f"{name.replace('/', '_')}.tsv"
+        write_whole(path, "\n".join(lines) + "\n")
+    write_whole(folder / "results.json", json.dumps(report, indent=2) + "\n")
 
 
 def read_report(folder: str | Path) -> dict:

@@ -16,6 +16,7 @@ from tqdm import tqdm
 
 from vmsp_brain.comparison import compare_runs, names_of
 from vmsp_brain.comparison_report import to_html, to_markdown
+from vmsp_brain.files import write_whole
 from vmsp_brain.plots import (
     draw_conflicts,
     draw_conflicts_by_layer,
@@ -33,9 +34,9 @@ def write_comparison(folders: list[str], output: Path) -> str:
     report = compare_runs(runs)
     pictures = save_figures(_figures(runs, report["runs"]), output / "figures")
     text = to_markdown(report, [str(path.relative_to(output)) for path in pictures])
-    _write(output / "report.json", json.dumps(report, indent=2, ensure_ascii=False) + "\n")
-    _write(output / "report.md", text)
-    _write(output / "report.html", to_html(text, output))
+    write_whole(output / "report.json", json.dumps(report, indent=2, ensure_ascii=False) + "\n")
+    write_whole(output / "report.md", text)
+    write_whole(output / "report.html", to_html(text, output))
     return text
 
 
@@ -56,12 +57,6 @@ def _figures(runs: dict[str, RecordedRun], scores: dict[str, dict]) -> dict[str,
             figure.suptitle(name)
             figures[f"{number}_{kind}"] = figure
     return figures
-
-
-def _write(path: Path, text: str) -> None:
-    partial = path.with_name(f"{path.name}.partial")
-    partial.write_text(text, encoding="utf-8")
-    partial.replace(path)
 
 
 def main(words: list[str] | None = None) -> None:

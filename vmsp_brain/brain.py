@@ -23,9 +23,11 @@ from vmsp_brain.cost import EpochCost
 from vmsp_brain.gradient_step import GradientStep
 from vmsp_brain.hierarchy import Hierarchy
 from vmsp_brain.manifests import text_key
+from vmsp_brain.memory import out_of_memory_names_the_batch
 from vmsp_brain.metrics import Hypothesis, RunningMeans, results
 from vmsp_brain.monitor import Monitor
 from vmsp_brain.results import results_table, write_results
+from vmsp_brain.termination import Termination
 
 logger = get_logger(__name__)
 
@@ -92,6 +94,7 @@ class VMSPBrain(sb.Brain):
         self.cosines = RunningMeans()
         self.cost = EpochCost()
         self.monitor = Monitor(self.hparams)
+        self.termination = Termination()
         self.epoch = 1
         if checkpointer is not None:
             checkpointer.add_recoverable("train_losses", self.train_losses)
@@ -108,11 +111,12 @@ class VMSPBrain(sb.Brain):
         self.on_fit_batch_start(batch, should_step)
         self._seed(self.epoch, self.step)
         losses = self.collect_gradients(batch.to(self.device))
+        finite = self._finite(losses)
         if should_step:
-            self.combine_gradients(losses)
-        for draw in losses:
+            self.combine_gradients()
+        for draw in finite:
             self.train_losses.add(draw)
-        mean = torch.tensor([loss for draw in losses for loss in draw.values()]).mean()
+        mean = torch.tensor([loss for draw in finite for loss in draw.values()]).mean()
         self.on_fit_batch_end(batch, losses, mean, should_step)
         return mean
 
@@ -123,7 +127,8 @@ class VMSPBrain(sb.Brain):
         for draw, sources in enumerate(batch.draws):
             collected.append({})
             for source, part in sources.items():
-                collected[draw] |= self._collect_source(draw, source, part)
+                with out_of_memory_names_the_batch(source, part):
+                    collected[draw] |= self._collect_source(draw, source, part)
         # Read at the end: each reading waits for the device.
         return [{name: float(loss) for name, loss in draw.items()} for draw in collected]
 
@@ -152,21 +157,24 @@ class VMSPBrain(sb.Brain):
         frames = objectives[0].encode(self.modules.encoder, part)
         return frames, {objective.name: objective.loss(frames, part) for objective in objectives}
 
-    def combine_gradients(self, losses: list[dict[str, float]]) -> None:
+    def combine_gradients(self) -> None:
         """From the gradients to λ, to the encoder's ``.grad``, to the optimizers' step."""
         gramians = self._mean_over_processes(self.gradient.gramians())
-        finite = all(gramian.isfinite().all() for gramian in gramians)
-        if gramians and finite:
+        if gramians:
             self.hierarchy.update_lambdas(gramians)
         plan = self.gradient.plan
-        if plan.measures and finite:
-            self.cosines.add(_flat(self.gradient.cosines()))
+        cosines = self.gradient.cosines() if plan.measures else {}
         self.gradient.combine(self.scaler.get_scale())
         self._average_gradients_over_processes()
         # A gradient scaler skips a step that is not finite, and lowers its scale, by itself.
-        if not self.scaler.is_enabled() and not (finite and self._gradients_are_finite()):
-            self._discard_step(losses, gramians)
+        if not self.scaler.is_enabled() and not self._gradients_are_finite():
+            self._count_nonfinite(
+                "all losses are finite, but their gradient", "the step is left out"
+            )
+            self.zero_grad(set_to_none=True)
             return
+        if cosines and all(gramian.isfinite().all() for gramian in gramians):
+            self.cosines.add(_flat(cosines))
         self.hparams.encoder_lr_schedule(self.optimizers_dict["encoder"])
         self.hparams.head_lr_schedule(self.optimizers_dict["heads"])
         self.optimizers_step()
@@ -177,25 +185,25 @@ class VMSPBrain(sb.Brain):
         gradients = [p.grad for p in self.modules.parameters() if p.grad is not None]
         return bool(torch.nn.utils.get_total_norm(gradients).isfinite())
 
-    def _discard_step(self, losses: list[dict[str, float]], gramians: list[Tensor]) -> None:
-        """Leave out a step with a non-finite gradient; end the run when patience is exhausted."""
-        bad = {name for draw in losses for name, loss in draw.items() if not np.isfinite(loss)}
-        if gramians:
-            norms = torch.cat([gramian.diagonal() for gramian in gramians])
-            bad |= {
-                name
-                for name, norm in zip(self.hierarchy.objectives, norms, strict=True)
-                if not norm.isfinite()
-            }
-        named = [name for name in self.hierarchy.objectives if name in bad]
+    def _finite(self, losses: list[dict[str, float]]) -> list[dict[str, float]]:
+        """The losses that are finite; others are named, and end the run when patience does."""
+        finite = [{n: loss for n, loss in draw.items() if np.isfinite(loss)} for draw in losses]
+        names = {
+            name for draw, kept in zip(losses, finite, strict=True) for name in draw.keys() - kept
+        }
+        if names:
+            named = [name for name in self.hierarchy.objectives if name in names]
+            self._count_nonfinite(
+                f"the loss of {', '.join(named)}", "it is left out of the step, its level's λ rests"
+            )
+        return finite
+
+    def _count_nonfinite(self, what: str, consequence: str) -> None:
         logger.warning(
-            f"Epoch {self.epoch}, step {self.step}: the gradient of "
-            f"{', '.join(named) or 'an objective (all losses are finite)'} is not finite; the step "
-            f"is left out ({self.nonfinite_count + 1} of at most {self.nonfinite_patience} in an "
-            "epoch)."
+            f"Epoch {self.epoch}, step {self.step}: {what} is not finite; {consequence} "
+            f"({self.nonfinite_count + 1} of at most {self.nonfinite_patience} in an epoch)."
         )
-        self.zero_grad(set_to_none=True)
-        self.check_loss_isfinite(torch.tensor(float("nan")))
+        self.check_loss_isfinite(torch.tensor(torch.nan))
 
     def lambdas(self) -> dict[str, float]:
         """Each objective's λ, on the simplex of its level."""
@@ -237,6 +245,8 @@ class VMSPBrain(sb.Brain):
     @torch.no_grad()
     def evaluate_batch(self, batch: MultilingualBatch, stage: sb.Stage) -> Tensor:
         """Losses of one source's batch, and the hypotheses of its objectives that make text."""
+        if self.termination.requested:
+            self.termination.stop("an evaluation. Give the same command to go on")
         [(source, part)] = batch.to(self.device).draws[0].items()
         self._seed(0, self.step)  # the same masks in every epoch
         with self.evaluation_ctx:
@@ -365,9 +375,28 @@ class VMSPBrain(sb.Brain):
         return loader_kwargs
 
     def _should_save_intra_epoch_ckpt(self, last_ckpt_time, steps_since_ckpt) -> bool:
-        # Accumulated gradients are not in a checkpoint: wait until they are used.
+        if self.step % self.grad_accumulation_factor:
+            return False  # accumulated gradients are not in a checkpoint: wait until they are used
         due = super()._should_save_intra_epoch_ckpt(last_ckpt_time, steps_since_ckpt)
-        return due and self.step % self.grad_accumulation_factor == 0
+        self._stopping = self._in_any_process(self.termination.requested)
+        if self._stopping and self.checkpointer is None:
+            self.termination.stop(f"epoch {self.epoch}, step {self.step}; nothing was saved")
+        return due or self._stopping
+
+    def _save_intra_epoch_ckpt(self) -> None:
+        super()._save_intra_epoch_ckpt()
+        if self._stopping:
+            self.termination.stop(
+                f"epoch {self.epoch}, step {self.step}; a checkpoint was saved. Give the same "
+                "command to go on"
+            )
+
+    def _in_any_process(self, condition: bool) -> bool:
+        if not self.distributed_launch:
+            return condition
+        flag = torch.tensor(float(condition), device=self.device)
+        torch.distributed.all_reduce(flag)
+        return bool(flag)
 
     def _seed(self, *position: int) -> None:
         rank = torch.distributed.get_rank() if self.distributed_launch else 0

@@ -25,6 +25,10 @@ def primary_metric(objectives: Sequence[str]) -> dict[str, str]:
     return {"min_key": "loss"}
 
 
+class CheckpointError(RuntimeError):
+    """A checkpoint cannot be loaded; the message says which and what to do."""
+
+
 class AtomicCheckpointer(Checkpointer):
     """SpeechBrain's ``Checkpointer``, made safe against being killed while it saves.
 
@@ -57,3 +61,20 @@ class AtomicCheckpointer(Checkpointer):
         logger.log(verbosity, f"Saved the checkpoint {path}")
         files = {key: path / file.name for key, file in checkpoint.paramfiles.items()}
         return Checkpoint(path, checkpoint.meta, files)
+
+    def load_checkpoint(self, checkpoint: Checkpoint) -> None:
+        """See SpeechBrain's ``Checkpointer.load_checkpoint``.
+
+        Raises
+        ------
+        CheckpointError
+            If it is damaged, or of another model; the message names the folder.
+        """
+        try:
+            super().load_checkpoint(checkpoint)
+        except Exception as error:  # whatever a file may hold
+            raise CheckpointError(
+                f"{checkpoint.path} cannot be loaded: {type(error).__name__}: {error}\nIf the "
+                "folder is damaged, remove it: the run goes on from the checkpoint before it, or "
+                "from the start. If it is of another model, choose another output_folder."
+            ) from error

@@ -106,6 +106,7 @@ class GradientStep:
         self.measure_every = measure_every
         self.rows = GradientRows(hierarchy.objectives)
         self.sketched_rows = GradientRows(hierarchy.objectives)
+        self.left_out: set[str] = set()  # objectives with a loss that was not finite
         self.keeps_rows = sketch_size is None
         self.sketch = Sketch(sketch_size or MEASURING_SKETCH)
 
@@ -175,7 +176,8 @@ class GradientStep:
     ) -> None:
         """Differentiate the losses of one forward, and free its graph.
 
-        Every head's own gradient, unweighted, goes to its ``.grad``.
+        Every head's own gradient, unweighted, goes to its ``.grad``. A loss that is not finite is
+        left out, and its objective noted in ``left_out``.
 
         Arguments
         ---------
@@ -200,6 +202,9 @@ class GradientStep:
         shared, leaves = self.shared, cut.leaves if cut else []
         scale = average / loss_scale
         for number, (name, loss) in enumerate(losses.items(), start=1):
+            if not loss.isfinite():
+                self.left_out.add(name)
+                continue
             head = heads[name]
             gradients = torch.autograd.grad(
                 loss,
@@ -249,13 +254,19 @@ class GradientStep:
                 self.sketched_rows.add(draw, name, layer, [self.sketch(layer, whole)], scale)
 
     def gramians(self) -> list[Tensor]:
-        """Each level's Gramian over the selected layers; empty if λ rests in this step."""
+        """Each level's Gramian over the selected layers; empty if λ rests in this step.
+
+        Entries of an objective that was left out are not a number.
+        """
         if not self.plan.updates_weights:
             return []
         rows = self.rows if self.keeps_rows else self.sketched_rows
         found = {
             cross: rows.gramian(self.plan.selected, cross) for cross in {*self.hierarchy.cross}
         }
+        unknown = [self.rows.index[name] for name in self.left_out]
+        for gramian in found.values():
+            gramian[unknown, :] = gramian[:, unknown] = torch.nan
         gramians, start = [], 0
         for names, cross in zip(self.hierarchy.names, self.hierarchy.cross, strict=True):
             own = slice(start, start + len(names))
@@ -291,6 +302,7 @@ class GradientStep:
         self.rows.clear()
         self.sketched_rows.clear()
         self.sketch.redraw()
+        self.left_out.clear()
 
     def _weight(self, name: str, layer: str) -> float:
         known, uniform = self._weights[name]

@@ -135,10 +135,11 @@ class Hierarchy:
         ---------
         gramians : list of Tensor
             For each level the Gramian of its objectives, (M, M), the cross-Gramian
-            J(ξ1) J(ξ2)^T where `cross` says so.
+            J(ξ1) J(ξ2)^T where `cross` says so. A level keeps its λ if it is not finite.
         """
         for i, (weighting, gramian) in enumerate(zip(self.weightings, gramians, strict=True)):
-            self.lambdas[i] = weighting(gramian).detach().to(gramian)
+            if gramian.isfinite().all():
+                self.lambdas[i] = weighting(gramian).detach().to(gramian)
 
     @property
     def adapts(self) -> bool:

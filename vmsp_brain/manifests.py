@@ -88,8 +88,20 @@ def read_manifest(path: str | Path, data_root: str | Path) -> dict[str, dict]:
 
 
 def load_audio(wav: str) -> Tensor:
-    """Waveform of an audio file, mono, at 16 kHz, (samples,)."""
-    waveform, rate = audio_io.load(wav)  # (channels, samples)
+    """Waveform of an audio file, mono, at 16 kHz, (samples,).
+
+    Raises
+    ------
+    ValueError
+        If the file is missing or is not audio.
+    """
+    try:
+        waveform, rate = audio_io.load(wav)  # (channels, samples)
+    except RuntimeError as error:
+        raise ValueError(
+            f"{wav} cannot be read, though the manifest lists it: {error}. Put the file back, or "
+            "remove its row from the manifest (a dev or test row less changes the score)."
+        ) from error
     return torchaudio.functional.resample(waveform.mean(0), rate, SAMPLE_RATE)
 
 

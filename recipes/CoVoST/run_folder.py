@@ -1,7 +1,10 @@
 """The output folder of a run: whose it is, and where things are in it."""
 
+import fcntl
+import os
+import socket
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import ruamel.yaml
 from experiment_file import ExperimentFile
@@ -55,6 +58,39 @@ def check_run_folder(experiment: ExperimentFile) -> None:
             + "\n".join(changed)
             + "\nGive the same values to go on with it, or another --output_folder to start anew."
         )
+
+
+def lock_run_folder(output_folder: str) -> IO:
+    """Keep other runs out of a folder for as long as this process lives, even if it is killed.
+
+    Arguments
+    ---------
+    output_folder : str
+        The run's folder, which exists.
+
+    Returns
+    -------
+    file
+        Holds the lock while it is open.
+
+    Raises
+    ------
+    RuntimeError
+        If another run holds it; the message says which.
+    """
+    lock = (Path(output_folder) / "lock").open("a+", encoding="utf-8")
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        lock.seek(0)
+        raise RuntimeError(
+            f"{output_folder} is in use by another run ({lock.read().strip()}). Wait for it to "
+            "end, or choose another --output_folder."
+        ) from None
+    lock.truncate(0)
+    lock.write(f"process {os.getpid()} on {socket.gethostname()}")
+    lock.flush()
+    return lock
 
 
 def save_configuration(experiment: ExperimentFile, output_folder: str) -> None:

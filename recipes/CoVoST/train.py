@@ -13,8 +13,8 @@ import sys
 import speechbrain as sb
 from experiment import load_data, load_tokenizers, make_brain, prepare
 from experiment_file import ExperimentFile
-from run_folder import check_run_folder, save_configuration
-from speechbrain.utils.distributed import ddp_init_group, run_on_main
+from run_folder import check_run_folder, lock_run_folder, save_configuration
+from speechbrain.utils.distributed import ddp_init_group, if_main_process, run_on_main
 
 from vmsp_brain.plots import save_run_figures
 
@@ -25,6 +25,7 @@ if __name__ == "__main__":
     run_on_main(check_run_folder, args=[experiment])
     hparams = experiment.load()
     sb.create_experiment_directory(hparams["output_folder"])
+    lock = lock_run_folder(hparams["output_folder"]) if if_main_process() else None
     run_on_main(save_configuration, args=[experiment, hparams["output_folder"]])
     run_on_main(prepare, args=[hparams])
 

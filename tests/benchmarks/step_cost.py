@@ -5,11 +5,13 @@
 
 prints two tables and writes results/step_cost.json. Every variant has a process of its own with one
 thread; they take turns step by step, on the same utterances, so that what else the machine does
-falls on all of them alike. Times are medians over the rounds, as ratios to joint training; memory
-is what a process holds at its peak beyond what it held before it built its model.
+falls on all of them alike. Times are medians over the rounds, as ratios to joint training. Memory
+is what a process of its own holds at its peak beyond what it held before it built its model, with
+uas.yaml's batch size; one language's graph stands at a time, so only the last one's is that large.
 """
 
 import argparse
+import itertools
 import json
 import multiprocessing
 import resource
@@ -46,7 +48,9 @@ from vmsp_brain.selection import LayerSelection
 BLOCKS, D_MODEL, D_FFN, N_MELS, CHANNELS = 12, 224, 896, 80, 32
 SECONDS, TOKENS, VOCABULARY = 3.0, 20, 300
 UTTERANCES = 20
-"""Of all languages together, in each draw."""
+"""Of all languages together, in each draw, where time is measured."""
+LARGE_UTTERANCES, LARGE_SECONDS = 32, 5.0
+"""Of one language in one draw, where memory is measured."""
 
 PAPER = {
     "asr/en": "en", "asr/fr": "fr", "asr/de": "de", "asr/es": "es", "asr/ca": "ca",
@@ -132,15 +136,19 @@ def make_brain(objectives: Mapping[str, str], gradient_step: Callable = Gradient
     return brain
 
 
-def make_batch(objectives: Mapping[str, str]) -> MultilingualBatch:
-    """Two draws of `UTTERANCES`, the same number of each language."""
+def make_batch(objectives: Mapping[str, str], large: bool = False) -> MultilingualBatch:
+    """Two draws of `UTTERANCES`, the same number of each language; or of one utterance of each, but
+    for the last language, of which there are `LARGE_UTTERANCES`."""
     rng = torch.Generator().manual_seed(0)
-    languages = sorted(set(objectives.values()))
+    languages = list(dict.fromkeys(objectives.values()))
+    counts = dict.fromkeys(languages, 1 if large else UTTERANCES // len(languages))
+    if large:
+        counts[languages[-1]] = LARGE_UTTERANCES
     items = []
-    for draw in range(DRAWS):
-        for number in range(UTTERANCES):
-            language = languages[number % len(languages)]
-            item = {"sig": torch.randn(round(SECONDS * 16_000), generator=rng)}
+    for draw, language in itertools.product(range(DRAWS), languages):
+        for _ in range(counts[language]):
+            samples = round(16_000 * (LARGE_SECONDS if large else SECONDS))
+            item = {"id": "", "sig": torch.randn(samples, generator=rng)}
             for name, source in objectives.items():
                 if source == language:
                     item[name] = torch.randint(4, VOCABULARY, (TOKENS,), generator=rng)
@@ -156,9 +164,9 @@ def vmsp(objectives: Mapping[str, str], selected: list[str] | None = None, **opt
     selection = LayerSelection(efficient=selected is not None)
     selection.selected = selected
     step = partial(GradientStep, selection=selection, measure_every=50, **options)
-    brain, batch = make_brain(objectives, step), make_batch(objectives)
+    brain = make_brain(objectives, step)
 
-    def run() -> None:
+    def run(batch: MultilingualBatch) -> None:
         brain.step += 1
         brain.fit_batch(batch)
 
@@ -167,9 +175,9 @@ def vmsp(objectives: Mapping[str, str], selected: list[str] | None = None, **opt
 
 def joint(objectives: Mapping[str, str]) -> Callable:
     """Plain joint training: a language's losses are summed, and differentiated once."""
-    brain, batch = make_brain(objectives), make_batch(objectives)
+    brain = make_brain(objectives)
 
-    def run() -> None:
+    def run(batch: MultilingualBatch) -> None:
         for draw in batch.draws:
             for source, part in draw.items():
                 _, losses = brain.compute_losses(source, part, objectives)
@@ -182,21 +190,21 @@ def joint(objectives: Mapping[str, str]) -> Callable:
 def reference(objectives: Mapping[str, str]) -> Callable:
     """As the method's published loop does it: an encoder forward and a whole backward pass for
     every objective and draw, and once more for the heads."""
-    brain, batch = make_brain(objectives), make_batch(objectives)
+    brain = make_brain(objectives)
     weighting = MoDoWeighting(gamma=0.01, rho=0.0)
     shared = list(brain.modules.encoder.parameters())
     optimizers = brain.optimizers_dict.values()
 
-    def backward(name: str, draw: int) -> None:
+    def backward(batch: MultilingualBatch, name: str, draw: int) -> None:
         source = objectives[name]
         _, losses = brain.compute_losses(source, batch.draws[draw][source], [name])
         losses[name].backward()
 
-    def run() -> None:
+    def run(batch: MultilingualBatch) -> None:
         rows: list[list[Tensor]] = [[], []]
         for draw in range(DRAWS):
             for name in objectives:
-                backward(name, draw)
+                backward(batch, name, draw)
                 rows[draw].append(torch.cat([p.grad.flatten() for p in shared]))
                 for optimizer in optimizers:
                     optimizer.zero_grad()
@@ -204,7 +212,7 @@ def reference(objectives: Mapping[str, str]) -> Callable:
         assign(shared, weighting(jacobians[0] @ jacobians[1].T) @ (sum(jacobians) / DRAWS))
         brain.optimizers_dict["encoder"].step()
         for name in objectives:
-            backward(name, draw=0)
+            backward(batch, name, draw=0)
         brain.optimizers_dict["heads"].step()
         for optimizer in optimizers:
             optimizer.zero_grad()
@@ -214,11 +222,11 @@ def reference(objectives: Mapping[str, str]) -> Callable:
 
 def torchjd(objectives: Mapping[str, str]) -> Callable:
     """TorchJD's ``mtl_backward`` on each language's hidden states, one loss after another."""
-    brain, batch = make_brain(objectives), make_batch(objectives)
+    brain = make_brain(objectives)
     weighting = MoDoWeighting(gamma=0.01, rho=0.0)
     shared = list(brain.modules.encoder.parameters())
 
-    def run() -> None:
+    def run(batch: MultilingualBatch) -> None:
         rows: list[list[Tensor]] = [[], []]
         for draw in range(DRAWS):
             for source, part in batch.draws[draw].items():
@@ -294,18 +302,25 @@ SIZES = {
 # ---------------------------------------------------------------- measuring
 
 
-def work(connection, variant: Variant) -> None:
+def time_steps(connection, variant: Variant) -> None:
     """A process: builds a variant, and takes its steps when it is asked to."""
     torch.set_num_threads(1)
-    before = peak_memory()
-    step = variant.make(variant.objectives)
-    step()  # not timed: first uses, optimizers' state
+    step, batch = variant.make(variant.objectives), make_batch(variant.objectives)
+    step(batch)  # not timed: first uses, optimizers' state
     connection.send(None)
     while connection.recv():
         start = time.process_time()
         for _ in range(variant.steps):
-            step()
+            step(batch)
         connection.send((time.process_time() - start) / variant.steps)
+
+
+def measure_memory(connection, variant: Variant) -> None:
+    """A process: MiB that a variant's step adds at its peak."""
+    before = peak_memory()
+    step = variant.make(variant.objectives)
+    step(make_batch(variant.objectives))  # optimizers' state
+    step(make_batch(variant.objectives, large=True))
     connection.send((peak_memory() - before) / 2**20)
 
 
@@ -315,57 +330,45 @@ def peak_memory() -> int:
     return peak if sys.platform == "darwin" else peak * 1024
 
 
-def measure(variants: Mapping[str, Variant], rounds: int) -> dict[str, dict[str, float]]:
-    """Seconds of CPU time (median) and MiB at the peak, for a step of each variant."""
+def measure(variants: Mapping[str, Variant], rounds: int, base: str) -> dict[str, dict]:
+    """Each variant's step: seconds of CPU time, MiB at the peak, and both as ratios to the base."""
     context = multiprocessing.get_context("spawn")
-    connections, processes = {}, []
-    for name, variant in tqdm(variants.items(), "models"):
-        connections[name], other = context.Pipe()
-        processes.append(context.Process(target=work, args=(other, variant), daemon=True))
-        processes[-1].start()
+
+    def start(target: Callable, variant: Variant):
+        connection, other = context.Pipe()
+        context.Process(target=target, args=(other, variant), daemon=True).start()
         other.close()
+        return connection
+
+    memory = {
+        name: start(measure_memory, variant).recv()
+        for name, variant in tqdm(variants.items(), "memory")
+    }
+    connections = {}
+    for name, variant in tqdm(variants.items(), "models"):
+        connections[name] = start(time_steps, variant)
         connections[name].recv()
     seconds: dict[str, list[float]] = {name: [] for name in variants}
     for _ in tqdm(range(rounds), "rounds"):
         for name, connection in connections.items():
             connection.send(True)
             seconds[name].append(connection.recv())
-    found = {}
-    for name, connection in connections.items():
+    for connection in connections.values():
         connection.send(False)
-        found[name] = {
+    return {
+        name: {
             "cpu_seconds": statistics.median(seconds[name]),
-            "all_cpu_seconds": seconds[name],
-            "memory_mib": connection.recv(),
+            "time_ratio": statistics.median(
+                own / other for own, other in zip(seconds[name], seconds[base], strict=True)
+            ),
+            "memory_mib": memory[name],
+            "memory_ratio": memory[name] / memory[base],
         }
-    for process in processes:
-        process.join()
-    return found
+        for name in variants
+    }
 
 
-def measure_steps(rounds: int) -> dict[str, dict]:
-    """Every way to take a step, against joint training."""
-    found = measure(STEPS, rounds)
-    base = found["joint training"]
-    for values in found.values():
-        pairs = zip(values["all_cpu_seconds"], base["all_cpu_seconds"], strict=True)
-        values["time_ratio"] = statistics.median(own / other for own, other in pairs)
-        values["memory_ratio"] = values["memory_mib"] / base["memory_mib"]
-    return found
-
-
-def measure_sizes(rounds: int) -> dict[str, dict]:
-    """The exact step at other numbers of languages and objectives, against 2 languages."""
-    found = measure({name: Variant(vmsp, sizes) for name, sizes in SIZES.items()}, rounds)
-    base = found["2 languages"]
-    for values in found.values():
-        pairs = zip(values["all_cpu_seconds"], base["all_cpu_seconds"], strict=True)
-        values["time_ratio"] = statistics.median(own / other for own, other in pairs)
-        values["memory_ratio"] = values["memory_mib"] / base["memory_mib"]
-    return found
-
-
-def table(title: str, found: Mapping[str, Mapping[str, float]]) -> str:
+def table(title: str, found: Mapping[str, Mapping]) -> str:
     """A Markdown table."""
     lines = [f"| {title} | CPU s | time | memory, MiB | memory |", "|---|---|---|---|---|"]
     lines += [
@@ -387,9 +390,10 @@ def main() -> None:
     parameters = sum(parameter.numel() for parameter in make_encoder().parameters())
     utterances = f"{DRAWS} draws of {UTTERANCES} utterances of {SECONDS:g} s"
     print(f"A Conformer of {parameters / 1e6:.1f} M parameters, {utterances}\n", flush=True)
-    steps = measure_steps(arguments.rounds)
+    steps = measure(STEPS, arguments.rounds, base="joint training")
     print(table("a step, 5 languages, 9 objectives", steps), "\n", flush=True)
-    sizes = measure_sizes(arguments.rounds)
+    exact = {name: Variant(vmsp, objectives) for name, objectives in SIZES.items()}
+    sizes = measure(exact, arguments.rounds, base="2 languages")
     print(table("an exact step, the same number of utterances", sizes))
     arguments.output.parent.mkdir(parents=True, exist_ok=True)
     report = {"parameters": parameters, "data": utterances, "steps": steps, "sizes": sizes}

@@ -1,5 +1,7 @@
 """The gradient step against oracles made of plain separate backward passes."""
 
+import math
+
 import pytest
 import torch
 from oracles import (
@@ -102,22 +104,59 @@ def test_a_step_moves_the_encoder_and_every_head():
     assert not {name for name in still & trainable if "emb" not in name and "bias" not in name}
 
 
-def test_a_non_finite_gradient_is_named_and_left_out(caplog):
+@pytest.mark.parametrize("bad", [float("nan"), float("inf")])
+def test_a_loss_that_is_not_finite_is_left_out_and_named(caplog, bad):
+    brain = make_brain("UAS", ["en", "fr"], ["fr-en"], nonfinite_patience=1)
+    brain.nonfinite_count = 0
+    objective = brain.modules.objectives["asr/fr"]
+    loss, calls = objective.loss, []
+
+    def sometimes_bad(frames, part):
+        calls.append(1)
+        return loss(frames, part) * (bad if len(calls) % 2 else 1.0)  # in the first draw
+
+    batch = make_batch(brain)
+    gradients = oracle_gradients(brain, batch)
+    gradients[0, "asr/fr"] = {k: torch.zeros_like(v) for k, v in gradients[0, "asr/fr"].items()}
+    _, lambdas = oracle_step(brain, [gradients], brain.hierarchy.lambdas)
+    lambdas[0] = brain.hierarchy.lambdas[0]  # rests: a row of the level's Gramian is missing
+    objective.loss = sometimes_bad
+    found = step_gradients(brain, batch)
+    expected = {
+        name: sum(
+            weight * gradients[draw, objective][name] / 2
+            for objective, weight in zip(
+                brain.hierarchy.objectives, brain.hierarchy.weights(1).float(), strict=True
+            )
+            for draw in (0, 1)
+        )
+        for name in found
+        if name.startswith("encoder.")
+    }
+    assert_close({name: found[name] for name in expected}, expected)
+    for value, oracle in zip(brain.hierarchy.lambdas, lambdas, strict=True):
+        torch.testing.assert_close(value.double(), oracle.double(), rtol=1e-5, atol=1e-7)
+    assert "the loss of asr/fr is not finite" in caplog.text
+    assert "asr/en" not in caplog.text
+    assert all(math.isfinite(value) for value in brain.train_losses.summary().values())
+    brain.step += 1
+    with pytest.raises(ValueError, match="patience is exhausted"):
+        brain.fit_batch(make_batch(brain))
+
+
+def test_a_gradient_that_alone_is_not_finite_leaves_the_step_out(caplog):
     brain = make_brain("UAS", ["en", "fr"], ["fr-en"], nonfinite_patience=1)
     brain.nonfinite_count = 0
     before = {name: p.clone() for name, p in brain.modules.named_parameters()}
-    lambdas = brain.lambdas()
-    batch = make_batch(brain)
-    batch.draws[1]["fr"].sig.data[0, 100] = float("nan")
+    weight = brain.modules.objectives["asr/fr"].ctc.w.weight
+    weight.register_hook(lambda gradient: gradient * float("inf"))
     brain.step += 1
-    brain.fit_batch(batch)
+    brain.fit_batch(make_batch(brain))
     assert all(torch.equal(before[name], p) for name, p in brain.modules.named_parameters())
-    assert brain.lambdas() == lambdas
-    assert "asr/fr, st/fr-en is not finite" in caplog.text
-    assert "asr/en" not in caplog.text
+    assert "all losses are finite, but their gradient is not finite" in caplog.text
     brain.step += 1
     with pytest.raises(ValueError, match="patience is exhausted"):
-        brain.fit_batch(batch)
+        brain.fit_batch(make_batch(brain))
 
 
 def test_checkpoints_wait_until_the_rows_are_used():
@@ -215,3 +254,11 @@ def test_training_in_stages_leaves_the_other_stages_objectives_alone():
         trained = [n for n in brain.hierarchy.objectives if (n == "ssl") == ssl_is_trained]
         expected = sum(gradients[draw, name][key] / 2 for draw in (0, 1) for name in trained)
         torch.testing.assert_close(found[key], expected, rtol=1e-5, atol=1e-8)
+
+
+def test_running_out_of_memory_names_the_batch():
+    brain = make_brain("UAS", ["en", "fr"], ["fr-en"])
+    brain.modules.objectives["st/fr-en"].loss = lambda *_: torch.empty(2**60)
+    message = r"batch of 2 utterances of fr, the longest of 0\.5 s \(fr1\)\. Lower batch_size"
+    with pytest.raises(MemoryError, match=message):
+        step_gradients(brain, make_batch(brain))

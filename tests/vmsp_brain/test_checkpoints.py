@@ -1,5 +1,8 @@
 """A checkpoint is found whole or not at all."""
 
+import multiprocessing
+import resource
+import signal
 from pathlib import Path
 
 import pytest
@@ -11,7 +14,7 @@ from speechbrain.utils.checkpoints import (
     register_checkpoint_hooks,
 )
 
-from vmsp_brain.checkpoints import AtomicCheckpointer, primary_metric
+from vmsp_brain.checkpoints import AtomicCheckpointer, CheckpointError, primary_metric
 
 
 @register_checkpoint_hooks
@@ -175,3 +178,53 @@ def test_the_best_checkpoint_is_the_primary_levels():
     assert primary_metric(["asr/en", "st/fr-en"]) == {"min_key": "WER"}
     assert primary_metric(["st/fr-en", "ssl"]) == {"max_key": "BLEU"}
     assert primary_metric(["ssl"]) == {"min_key": "loss"}
+
+
+@pytest.mark.parametrize("damage", ["truncated", "foreign", "not a file of torch"])
+def test_a_damaged_or_foreign_checkpoint_is_named_and_the_one_before_it_loads(tmp_path, damage):
+    model = torch.nn.Linear(50, 50)
+    checkpointer = saver(tmp_path, model=model)
+    weight = model.weight.detach().clone()
+    checkpointer.save_checkpoint()
+    torch.nn.init.zeros_(model.weight)
+    last = checkpointer.save_checkpoint()
+    path = last.paramfiles["model"]
+    if damage == "truncated":
+        path.write_bytes(path.read_bytes()[:3000])
+    elif damage == "foreign":
+        torch.save(torch.nn.Linear(3, 3).state_dict(), path)
+    else:
+        path.write_text("model")
+    with pytest.raises(CheckpointError, match=r"(?s)CKPT\+\S+ cannot be loaded.*remove it"):
+        checkpointer.recover_if_possible()
+    checkpointer.delete_checkpoints(
+        num_to_keep=0, ckpt_predicate=lambda checkpoint: checkpoint.path == last.path
+    )
+    checkpointer.recover_if_possible()
+    assert torch.equal(model.weight, weight)
+
+
+def save_on_a_full_disk(folder: Path) -> None:
+    """The kernel refuses to let a file grow, as on a full disk."""
+    model = torch.nn.Linear(300, 300)
+    checkpointer = saver(folder, model=model)
+    signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, 100_000))
+    checkpointer.save_checkpoint()
+
+
+def test_a_full_disk_leaves_the_previous_checkpoint_loadable(tmp_path):
+    model = torch.nn.Linear(300, 300)
+    weight = model.weight.detach().clone()
+    before = saver(tmp_path, model=model).save_checkpoint()
+    process = multiprocessing.get_context("spawn").Process(
+        target=save_on_a_full_disk, args=(tmp_path,)
+    )
+    process.start()
+    process.join()
+    assert process.exitcode == 1  # an exception, not a crash
+    torch.nn.init.zeros_(model.weight)
+    checkpointer = saver(tmp_path, model=model)
+    assert checkpointer.find_checkpoint().path == before.path
+    checkpointer.recover_if_possible()
+    assert torch.equal(model.weight, weight)

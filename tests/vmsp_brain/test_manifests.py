@@ -159,3 +159,12 @@ def test_cached_audio_is_read_once(utterances, cache_audio, tmp_path):
     first = dataset[0]["sig"]
     soundfile.write(tmp_path / "b.wav", 0.1 * tone(440, 16_000).numpy(), 16_000)
     assert torch.equal(dataset[0]["sig"], first) == cache_audio
+
+
+@pytest.mark.parametrize("content", [None, b"", b"not audio at all"])
+def test_a_clip_that_vanished_or_was_damaged_is_named(tmp_path, content):
+    path = tmp_path / "clip.mp3"
+    if content is not None:
+        path.write_bytes(content)
+    with pytest.raises(ValueError, match=r"clip\.mp3 cannot be read, .*Put the file back"):
+        load_audio(str(path))

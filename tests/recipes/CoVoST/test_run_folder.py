@@ -1,8 +1,12 @@
+import os
+import signal
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 from experiment_file import ExperimentFile
-from run_folder import RunFolder, save_configuration
+from run_folder import RunFolder, lock_run_folder, save_configuration
 from run_folder import check_run_folder as check
 
 YAML = """
@@ -74,3 +78,20 @@ def test_a_folder_in_a_run_moves_with_it_and_another_stays(tmp_path):
     run = RunFolder(tmp_path)
     assert run.path("save_folder") == tmp_path / "save"
     assert run.path("manifest_folder") == Path("shared")
+
+
+def test_a_folder_in_use_is_refused_and_free_again_after_a_kill(tmp_path):
+    code = "import sys, time\nfrom run_folder import lock_run_folder\n"
+    code += "lock = lock_run_folder(sys.argv[1])\nprint('locked', flush=True)\ntime.sleep(60)"
+    recipe = str(Path(lock_run_folder.__code__.co_filename).parent)
+    other = subprocess.Popen(
+        [sys.executable, "-c", code, str(tmp_path)],
+        stdout=subprocess.PIPE,
+        env={**os.environ, "PYTHONPATH": recipe},
+    )
+    assert other.stdout.readline() == b"locked\n"
+    with pytest.raises(RuntimeError, match=rf"in use by another run \(process {other.pid} on"):
+        lock_run_folder(str(tmp_path))
+    other.send_signal(signal.SIGKILL)
+    other.wait()
+    lock_run_folder(str(tmp_path)).close()

@@ -114,32 +114,53 @@ def test_usa_trains_too(mini_covost: Path, tmp_path: Path):
     assert (tmp_path / "run" / "tokenizers" / "st_fr-en.model").exists()
 
 
-def test_a_killed_run_ends_bit_identical(mini_covost: Path, tmp_path: Path):
-    options = ("--languages=[en, fr]", "--pairs=[fr-en]", "--ckpt_interval_steps=1")
-    options += ("--ckpt_interval_minutes=0", "--dropout=0.1")
-    whole, killed = tmp_path / "whole", tmp_path / "killed"
-    run("train.py", "uas.yaml", mini_covost, whole, *options)
+OFTEN = ("--languages=[en, fr]", "--pairs=[fr-en]", "--ckpt_interval_steps=1",
+         "--ckpt_interval_minutes=0", "--dropout=0.1")  # fmt: skip
 
-    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
-    arguments = command("train.py", "uas.yaml", mini_covost, killed, *options)
-    process = subprocess.Popen(
-        arguments, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
-    )
-    while not _in_mid_epoch(killed, epoch=2):
-        assert process.poll() is None, "the run ended before it could be killed"
-        time.sleep(0.01)
-    process.send_signal(signal.SIGKILL)
-    process.wait()
-    assert not (killed / "results.json").exists()
 
-    run("train.py", "uas.yaml", mini_covost, killed, *options)
-    expected, found = last_parameters(whole), last_parameters(killed)
+@pytest.fixture(scope="module")
+def whole_run(mini_covost: Path, tmp_path_factory) -> Path:
+    """A run that nothing interrupted."""
+    out = tmp_path_factory.mktemp("whole") / "run"
+    run("train.py", "uas.yaml", mini_covost, out, *OFTEN)
+    return out
+
+
+@pytest.mark.parametrize(
+    ("sent", "exit_code", "interval"), [("SIGKILL", -9, "1"), ("SIGTERM", 143, "0")]
+)
+def test_a_stopped_run_ends_bit_identical(
+    whole_run, mini_covost: Path, tmp_path: Path, sent, exit_code, interval
+):
+    stopped = tmp_path / "stopped"
+    options = (*OFTEN, f"--ckpt_interval_steps={interval}")
+    arguments = command("train.py", "uas.yaml", mini_covost, stopped, *options)
+    with (tmp_path / "log").open("w") as log:
+        process = subprocess.Popen(
+            arguments, env={**os.environ, "OMP_NUM_THREADS": "1"}, stdout=log, stderr=log
+        )
+        while not _in_mid_epoch(stopped, 2) and not (interval == "0" and _epochs_done(stopped)):
+            assert process.poll() is None, "the run ended before it could be stopped"
+            time.sleep(0.01)
+        process.send_signal(getattr(signal, sent))
+        assert process.wait() == exit_code
+    assert not (stopped / "results.json").exists()
+    if sent == "SIGTERM":
+        assert "Give the same command to go on" in (tmp_path / "log").read_text()
+
+    run("train.py", "uas.yaml", mini_covost, stopped, *OFTEN)
+    expected, found = last_parameters(whole_run), last_parameters(stopped)
     assert expected.keys() == found.keys()
     assert len(expected) > 100
     different = [name for name, value in expected.items() if not torch.equal(value, found[name])]
     assert not different
-    assert (whole / "results.json").read_text() == (killed / "results.json").read_text()
-    assert (whole / "train_log.txt").read_text() == (killed / "train_log.txt").read_text()
+    for name in ("results.json", "train_log.txt"):
+        assert (whole_run / name).read_text() == (stopped / name).read_text()
+
+
+def _epochs_done(out: Path) -> int:
+    log = out / "train_log.txt"
+    return len(log.read_text().splitlines()) if log.exists() else 0
 
 
 def _in_mid_epoch(out: Path, epoch: int) -> bool:

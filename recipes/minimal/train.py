@@ -1,0 +1,115 @@
+#!/usr/bin/env python3
+"""VMSPBrain in a recipe of your own: recognition of any languages, above self-supervision.
+
+    python recipes/minimal/train.py DATA OUTPUT
+
+trains on DATA/<language>.csv, manifests with the columns ID, duration, wav, language,
+transcription, target_language, translation, speaker (the last three may be empty), and writes
+OUTPUT/results.json. Copy this file and change what you like: the objectives and their levels are
+ordinary Python.
+"""
+
+import sys
+from functools import partial
+from pathlib import Path
+
+import torch
+from speechbrain.lobes.features import Fbank
+from speechbrain.lobes.models.convolution import ConvolutionFrontEnd
+from speechbrain.lobes.models.transformer.TransformerASR import TransformerASR
+from speechbrain.nnet.CNN import Conv2d
+from speechbrain.nnet.schedulers import LinearWarmupScheduler
+from speechbrain.utils.train_logger import TensorboardLogger
+from torch import nn
+from torchjd.aggregation import MoDoWeighting
+
+from vmsp_brain.batches import (
+    EvaluationSampler,
+    MultilingualBatch,
+    MultilingualDataset,
+    MultilingualSampler,
+)
+from vmsp_brain.brain import VMSPBrain
+from vmsp_brain.encoders import ConformerEncoder
+from vmsp_brain.gradient_step import GradientStep
+from vmsp_brain.hierarchy import Hierarchy, Level
+from vmsp_brain.manifests import labelled_dataset, read_manifest, unlabelled_dataset
+from vmsp_brain.objectives import CTCAttentionObjective, Wav2Vec2Objective
+from vmsp_brain.penalties import LinearPenalty
+from vmsp_brain.tokenizers import load_tokenizer, train_tokenizer
+
+VOCABULARY, D_MODEL, EPOCHS, STEPS, BATCH = 40, 64, 2, 4, 2
+
+
+def make_encoder() -> ConformerEncoder:
+    """A small Conformer over 40 Mel bands, subsampled by 4."""
+    front_end = ConvolutionFrontEnd(
+        (None, None, 40), num_blocks=2, num_layers_per_block=1, out_channels=(8, 8),
+        kernel_sizes=(3, 3), strides=(2, 2), residuals=(False, False),
+        conv_module=partial(Conv2d, padding_mode="constant"),
+    )  # fmt: skip
+    conformer = TransformerASR(
+        tgt_vocab=1, input_size=80, d_model=D_MODEL, nhead=4, num_encoder_layers=2,
+        num_decoder_layers=0, d_ffn=128, encoder_module="conformer", normalize_before=True,
+        attention_type="RoPEMHA", causal=False,
+    )  # fmt: skip
+    return ConformerEncoder(Fbank(n_mels=40), front_end, conformer)
+
+
+def main(data: Path, output: Path) -> None:
+    """Train, then test on the training data."""
+    torch.manual_seed(0)
+    spoken = {path.stem: read_manifest(path, data) for path in sorted(data.glob("*.csv"))}
+    tokenizers, objectives, sources = {}, nn.ModuleDict(), {}
+    for language, utterances in spoken.items():
+        name, model = f"asr/{language}", output / f"{language}.model"
+        train_tokenizer(model, [u["transcription"] for u in utterances.values()], VOCABULARY)
+        tokenizers[name] = load_tokenizer(model)
+        objectives[name] = CTCAttentionObjective(
+            name=name, source=language, vocab_size=VOCABULARY, d_model=D_MODEL
+        )
+        sources[language] = labelled_dataset(utterances, {name: tokenizers[name]})
+    objectives["ssl"] = Wav2Vec2Objective(latent_size=80, d_model=D_MODEL)
+    everything = {key: item for utterances in spoken.values() for key, item in utterances.items()}
+    hierarchy = Hierarchy(
+        [
+            Level(["asr/*"], MoDoWeighting(gamma=0.01, rho=0.0)),
+            Level(["ssl"], penalty=LinearPenalty(start=0.05)),
+        ],
+        objectives,
+    )
+    schedule = partial(LinearWarmupScheduler, 1e-3, num_warmup_steps=10, num_training_steps=1000)
+    brain = VMSPBrain(
+        modules={"encoder": make_encoder(), "objectives": objectives},
+        hierarchy=hierarchy,
+        tokenizers=tokenizers,
+        hparams={
+            "seed": 0,
+            "output_folder": str(output),
+            "gradient_step": GradientStep,
+            "encoder_opt_class": torch.optim.AdamW,
+            "head_opt_class": torch.optim.AdamW,
+            "encoder_lr_schedule": schedule(),
+            "head_lr_schedule": schedule(),
+            "test_search": {"beam_size": 4, "max_decode_ratio": 1.0},
+            "tensorboard_logger": TensorboardLogger(str(output / "tensorboard")),
+        },
+        run_opts={"device": "cuda" if torch.cuda.is_available() else "cpu"},
+    )
+    train = MultilingualDataset({**sources, "ssl": unlabelled_dataset(everything)})
+    sizes = {source: len(dataset) for source, dataset in train.sources.items()}
+    sampler = MultilingualSampler(sizes, dict.fromkeys(sizes, BATCH), STEPS, seed=0)
+    loader = {"collate_fn": MultilingualBatch}
+    brain.fit(range(1, EPOCHS + 1), train, train_loader_kwargs={**loader, "batch_sampler": sampler})
+    durations = {
+        language: [utterance["duration"] for utterance in utterances.values()]
+        for language, utterances in spoken.items()
+    }
+    brain.evaluate(
+        MultilingualDataset(sources),
+        test_loader_kwargs={**loader, "batch_sampler": EvaluationSampler(durations, BATCH)},
+    )
+
+
+if __name__ == "__main__":
+    main(Path(sys.argv[1]), Path(sys.argv[2]))

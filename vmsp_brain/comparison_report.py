@@ -98,12 +98,13 @@ def _summary(report: Mapping[str, Any]) -> list[str]:
     lines = [_best(report, metric) for metric in report["best"]]
     if set(report["best"]) == {"wer", "bleu"}:
         lines.append(_both(report))
-    lines += [_cheapest(report), _least_conflict(report)]
-    lines.append(
+    return [
+        *lines,
+        _cheapest(report),
+        _least_conflict(report),
         "Each is one training run. The p-values tell how far a difference depends on the choice of "
-        "test utterances; another seed may shift scores too."
-    )
-    return [line for line in lines if line]
+        "test utterances; another seed may shift scores too.",
+    ]
 
 
 def _best(report: Mapping[str, Any], metric: str) -> str:
@@ -143,29 +144,24 @@ def _both(report: Mapping[str, Any]) -> str:
 
 
 def _cheapest(report: Mapping[str, Any]) -> str:
-    minutes = {n: run["minutes"] for n, run in report["runs"].items() if run["minutes"] is not None}
-    if len(minutes) < 2:
-        return ""
-    fast, slow = min(minutes, key=minutes.get), max(minutes, key=minutes.get)
-    return (
-        f"**Training time:** from {minutes[fast]:.1f} minutes ({fast}) to {minutes[slow]:.1f} "
-        f"({slow}), on whatever else the machines were doing."
-    )
+    span = _span(report, "minutes", ".1f")
+    return f"**Training time, in minutes:** {span}, beside whatever else the machine did."
 
 
 def _least_conflict(report: Mapping[str, Any]) -> str:
-    shares = {
-        name: run["conflict_share_mean"]
-        for name, run in report["runs"].items()
-        if run["conflict_share_mean"] is not None
-    }
-    if len(shares) < 2:
-        return ""
-    least, most = min(shares, key=shares.get), max(shares, key=shares.get)
-    return (
-        "**Conflict:** the share of (layer, pair of objectives) whose gradients conflict, mean "
-        f"over epochs, goes from {shares[least]:.3f} ({least}) to {shares[most]:.3f} ({most})."
-    )
+    span = _span(report, "conflict_share_mean", ".3f")
+    return f"**Share of (layer, pair of objectives) that conflict, mean over epochs:** {span}."
+
+
+def _span(report: Mapping[str, Any], key: str, form: str) -> str:
+    """Where the least and the greatest value are."""
+    values = {name: run[key] for name, run in report["runs"].items() if run[key] is not None}
+    if not values:
+        return UNKNOWN
+    least, most = min(values, key=values.get), max(values, key=values.get)
+    if values[least] == values[most]:
+        return f"{values[least]:{form}} ({', '.join(values)})"
+    return f"from {values[least]:{form}} ({least}) to {values[most]:{form}} ({most})"
 
 
 def _overview(report: Mapping[str, Any]) -> str:

@@ -64,6 +64,17 @@ def test_the_summary_says_what_to_choose_and_how_sure_it_is(report):
     assert f"costs {wer:.2f} points of WER" in both
 
 
+def test_cost_and_conflict_are_summarized_as_far_as_they_are_known(report):
+    text = to_markdown(report, [])
+    assert "**Training time, in minutes:** 3.0 (uas)," in text
+    assert "mean over epochs:** 0.333 (uas, usa)." in text
+    other = {**report["runs"]["usa"], "minutes": 4.0, "conflict_share_mean": None}
+    runs = {"uas": {**report["runs"]["uas"], "conflict_share_mean": None}, "usa": other}
+    text = to_markdown({**report, "runs": runs}, [])
+    assert "from 3.0 (uas) to 4.0 (usa)" in text
+    assert "mean over epochs:** not recorded." in text
+
+
 def test_a_run_that_wins_both_is_recommended_for_both(report):
     best = {"wer": report["best"]["wer"], "bleu": {**report["best"]["bleu"], "run": "uas"}}
     best["bleu"]["others"] = {"usa": {"difference": 0.0, "p_value": None}}

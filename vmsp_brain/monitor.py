@@ -21,7 +21,6 @@ from vmsp_brain.plots import draw_conflicts, draw_conflicts_by_layer
 from vmsp_brain.results import read_report
 
 GROUPS = (
-    "test",
     "WER_valid",
     "BLEU_valid",
     "loss_valid",
@@ -35,6 +34,7 @@ GROUPS = (
     "gradient_norm",
     "learning_rate",
     "cost",
+    "test",
     "sample",
 )
 """The groups of TensorBoard's page from top to bottom; it sorts by name, hence the numbers."""

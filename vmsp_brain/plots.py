@@ -122,7 +122,8 @@ def draw_conflicts(cosines: Cosines) -> Figure:
         By layer and pair of objectives.
     """
     similarity = mean_over_layers(cosines)
-    names = list(dict.fromkeys(name for pair in similarity for name in pair.split(BETWEEN)))
+    found = {name for pair in similarity for name in pair.split(BETWEEN)}
+    names = sorted(found, key=lambda name: (name == "ssl", name))  # the same for every hierarchy
     matrix = np.full((len(names), len(names)), np.nan)
     for pair, value in similarity.items():
         i, j = (names.index(name) for name in pair.split(BETWEEN))

@@ -143,6 +143,13 @@ def test_conflicts_are_symmetric_means_over_the_layers():
     assert written == ["0.30", "-0.30", "0.30", "0.20", "-0.30", "0.20"]
 
 
+def test_objectives_stand_in_the_same_order_whatever_the_hierarchy():
+    usa = {"norm": {"st/fr-en ~ asr/fr": 0.1, "st/fr-en ~ ssl": 0.2, "asr/fr ~ ssl": 0.3}}
+    values, rows, _, _ = heat_map(draw_conflicts(usa))
+    assert rows == ["asr/fr", "st/fr-en", "ssl"]
+    np.testing.assert_allclose(values[0], [np.nan, 0.1, 0.3])
+
+
 def test_conflicts_by_layer_are_means_per_pair_of_tasks():
     values, rows, columns, _ = heat_map(draw_conflicts_by_layer(COSINES))
     assert rows == ["front_end", "block_01"]

@@ -64,7 +64,7 @@ def test_tensorboard_has_pictures_sounds_texts_and_hyperparameters(uas_run):
     out, _ = uas_run
     events = EventAccumulator(str(out / "tensorboard")).Reload()
     tags = events.Tags()
-    assert set(tags["images"]) == {"08_conflict/objectives", "08_conflict/layers"}
+    assert set(tags["images"]) == {"07_conflict/objectives", "07_conflict/layers"}
     assert set(tags["audio"]) == {"15_sample/en", "15_sample/es", "15_sample/it"}
     [text] = [tag for tag in tags["tensors"] if tag.startswith("15_sample/st/it-en")]
     table = events.Tensors(text)[0].tensor_proto.string_val[0].decode()

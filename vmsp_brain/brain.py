@@ -17,6 +17,7 @@ from speechbrain.utils.logger import get_logger
 from torch import Tensor, nn
 
 from vmsp_brain.batches import MultilingualBatch
+from vmsp_brain.checkpoints import primary_metric
 from vmsp_brain.conflict import Cosines, mean_per_layer
 from vmsp_brain.cost import EpochCost
 from vmsp_brain.gradient_step import GradientStep
@@ -61,7 +62,8 @@ class VMSPBrain(sb.Brain):
         for their parameters), ``encoder_lr_schedule`` and ``head_lr_schedule`` (SpeechBrain
         schedulers, called every step), ``gradient_step`` (makes a `GradientStep` of the hierarchy
         and the encoder's layers), ``valid_search`` and ``test_search`` (keyword arguments of the
-        objectives' ``search``), ``train_logger``, ``tensorboard_logger``.
+        objectives' ``search``), ``checkpoints_to_keep`` (so many of the best and of the last),
+        ``train_logger``, ``tensorboard_logger``.
     run_opts, checkpointer, ...
         As for SpeechBrain's Brain.
     """
@@ -225,6 +227,16 @@ class VMSPBrain(sb.Brain):
             for name, optimizer in self.optimizers_dict.items():
                 self.checkpointer.add_recoverable(f"{name}_optimizer", optimizer)
 
+    def optimizers_step(self) -> None:
+        """SpeechBrain's, after showing the gradients' norms in measuring steps, before clipping."""
+        if self.gradient.plan.measures:
+            parameters = {"encoder": self.gradient.shared, **self.heads}
+            norms = {name: _gradient_norm(own) for name, own in parameters.items()}
+            scale = self.scaler.get_scale()
+            norms = {name: norm / scale for name, norm in norms.items()}
+            self.monitor.write_scalars("gradient_norm", norms, self.optimizer_step + 1)
+        super().optimizers_step()
+
     def on_fit_batch_start(self, batch: MultilingualBatch, should_step: bool) -> None:
         """Tell the objectives how far training is."""
         for objective in self.modules.objectives.values():
@@ -242,6 +254,7 @@ class VMSPBrain(sb.Brain):
             for objective in self.objectives_of[source]:
                 if objective.name in self.tokenizers:
                     self._search(objective, frames, part, stage)
+                    self.samples.setdefault(source, _first_waveform(part))
         self.valid_losses.add({name: loss.item() for name, loss in losses.items()})
         return torch.stack(list(losses.values())).mean().cpu()
 
@@ -263,6 +276,7 @@ class VMSPBrain(sb.Brain):
             self.cost.start()
             return
         self.valid_losses = RunningMeans()
+        self.samples: dict[str, Tensor] = {}
         self.hypotheses: dict[str, list[Hypothesis]] = {name: [] for name in self.tokenizers}
 
     def on_stage_end(self, stage: sb.Stage, stage_loss: float, epoch: int | None = None) -> None:
@@ -275,6 +289,10 @@ class VMSPBrain(sb.Brain):
             if cosines:
                 self.gradient.selection.update(epoch, mean_per_layer(cosines))
                 self.monitor.write_conflicts(cosines, epoch)
+                if self.gradient.selection.selected is not None:
+                    chosen = self.gradient.selection.layers(list(cosines))
+                    shown = {layer: float(layer in chosen) for layer in cosines}
+                    self.monitor.write_scalars("selected_layer", shown, epoch)
             return
         report = results(self.hypotheses)
         if stage == sb.Stage.TEST:
@@ -292,24 +310,21 @@ class VMSPBrain(sb.Brain):
             valid_losses,
             report,
         )
+        audio = self.samples if epoch == 1 else {}  # it is the same in every epoch
+        self.monitor.write_samples(self.hypotheses, audio, epoch)
         self.monitor.write_scalars("cost", self.cost.stop(torch.device(self.device)), epoch)
         self.hierarchy.record_validation(valid_losses)
         meta = {"epoch": epoch, "WER": report.get("wer_mean"), "BLEU": report.get("bleu_mean")}
         meta["loss"] = stage_loss
         self.checkpointer.save_and_keep_only(
             meta={key: value for key, value in meta.items() if value is not None},
+            num_to_keep=self.hparams.checkpoints_to_keep,
             **{f"{key}s": [metric] for key, metric in self.primary_metric().items()},
         )
 
     def primary_metric(self) -> dict[str, str]:
-        """How the best checkpoint is found, by the primary level: ``{"min_key": "WER"}`` if it
-        recognizes, else ``{"max_key": "BLEU"}`` if it translates, else the least loss."""
-        primary = self.hierarchy.names[0]
-        if any(name.startswith("asr/") for name in primary):
-            return {"min_key": "WER"}
-        if any(name.startswith("st/") for name in primary):
-            return {"max_key": "BLEU"}
-        return {"min_key": "loss"}
+        """How the best checkpoint is found, see `vmsp_brain.checkpoints.primary_metric`."""
+        return primary_metric(self.hierarchy.names[0])
 
     def _mean_cosines(self) -> Cosines:
         """The epoch's mean similarities of gradients; the next epoch starts anew."""
@@ -388,6 +403,16 @@ class VMSPBrain(sb.Brain):
         sequence = np.random.SeedSequence([self.hparams.seed, rank, *position])
         torch.manual_seed(int(sequence.generate_state(1, np.uint64)[0]))
         np.random.seed(sequence.generate_state(2)[1])  # transformers' masks draw from numpy
+
+
+def _gradient_norm(parameters: list[nn.Parameter]) -> float:
+    gradients = [p.grad for p in parameters if p.grad is not None]
+    return float(torch.nn.utils.get_total_norm(gradients))
+
+
+def _first_waveform(part: PaddedBatch) -> Tensor:
+    wavs, relative_lengths = part.sig
+    return wavs[0, : round(float(relative_lengths[0]) * wavs.shape[1])].cpu()
 
 
 def _check_layers(encoder: nn.Module, layers: Iterable[nn.Module]) -> None:

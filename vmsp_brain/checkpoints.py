@@ -1,7 +1,8 @@
-"""Checkpoints that are whole or not there at all."""
+"""Checkpoints: which is the best one, and that each is whole or not there at all."""
 
 import logging
 import shutil
+from collections.abc import Sequence
 from pathlib import Path
 
 from speechbrain.utils.checkpoints import CKPT_PREFIX, Checkpoint, Checkpointer
@@ -9,6 +10,19 @@ from speechbrain.utils.distributed import if_main_process
 from speechbrain.utils.logger import get_logger
 
 logger = get_logger(__name__)
+
+
+def primary_metric(objectives: Sequence[str]) -> dict[str, str]:
+    """How the best checkpoint is found, by the primary level's objectives.
+
+    ``{"min_key": "WER"}`` if they recognize, else ``{"max_key": "BLEU"}`` if they translate, else
+    the least loss: keyword arguments for SpeechBrain's ``find_checkpoint``.
+    """
+    if any(name.startswith("asr/") for name in objectives):
+        return {"min_key": "WER"}
+    if any(name.startswith("st/") for name in objectives):
+        return {"max_key": "BLEU"}
+    return {"min_key": "loss"}
 
 
 class CheckpointError(RuntimeError):

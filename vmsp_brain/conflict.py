@@ -8,9 +8,12 @@ two draws.
 import csv
 import itertools
 from collections.abc import Container, Mapping, Sequence
+from io import StringIO
 from pathlib import Path
 
 from torch import Tensor
+
+from vmsp_brain.files import write_whole
 
 Cosines = dict[str, dict[str, float]]
 """By layer, then by pair of objectives such as ``asr/fr ~ st/fr-en``."""
@@ -69,15 +72,25 @@ def share_of_conflicts(cosines: Mapping[str, Mapping[str, float]]) -> float:
 
 def write_cosines(path: str | Path, cosines: Mapping[str, Mapping[str, float]]) -> None:
     """Write a table, a row per layer and a column per pair of objectives (CSV)."""
-    path = Path(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(f"{path.name}.partial")
-    with partial.open("w", newline="", encoding="utf-8") as file:
-        table = csv.writer(file)
-        table.writerow(["layer", *next(iter(cosines.values()))])
-        for layer, pairs in cosines.items():
-            table.writerow([layer, *(f"{value:.6f}" for value in pairs.values())])
-    partial.replace(path)
+    text = StringIO()
+    table = csv.writer(text)
+    table.writerow(["layer", *next(iter(cosines.values()))])
+    for layer, pairs in cosines.items():
+        table.writerow([layer, *(f"{value:.6f}" for value in pairs.values())])
+    write_whole(path, text.getvalue())
+
+
+def read_cosines(path: str | Path) -> Cosines:
+    """Read a table that `write_cosines` wrote."""
+    with Path(path).open(newline="", encoding="utf-8") as file:
+        rows = list(csv.DictReader(file))
+    return {row.pop("layer"): {pair: float(x) for pair, x in row.items()} for row in rows}
+
+
+def mean_over_layers(cosines: Mapping[str, Mapping[str, float]]) -> dict[str, float]:
+    """Mean similarity of each pair of objectives over the layers."""
+    pairs = next(iter(cosines.values()))
+    return {pair: _mean([layer[pair] for layer in cosines.values()]) for pair in pairs}
 
 
 def _mean(values: list[float]) -> float:

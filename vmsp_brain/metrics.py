@@ -1,4 +1,4 @@
-"""What is measured: mean losses of an epoch, word error rate (jiwer) and BLEU (sacreBLEU)."""
+"""What is measured: mean losses of an epoch, WER and CER (jiwer), BLEU and chrF (sacreBLEU)."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -35,15 +35,49 @@ def bleu(hypotheses: list[Hypothesis]) -> float:
     return sacrebleu.corpus_bleu(predicted, [references]).score
 
 
-def bleu_signature() -> str:
-    """How sacreBLEU scored: its signature."""
-    metric = sacrebleu.BLEU()
+def word_errors(hypotheses: list[Hypothesis]) -> dict[str, int]:
+    """What the word error rate is made of (jiwer).
+
+    Returns
+    -------
+    dict
+        ``words`` of the references, ``insertions``, ``deletions`` and ``substitutions``.
+    """
+    found = jiwer.process_words(*_columns(hypotheses))
+    return {
+        "words": found.hits + found.substitutions + found.deletions,
+        "insertions": found.insertions,
+        "deletions": found.deletions,
+        "substitutions": found.substitutions,
+    }
+
+
+def character_error_rate(hypotheses: list[Hypothesis]) -> float:
+    """Corpus-level character error rate in percent (jiwer)."""
+    return 100.0 * jiwer.cer(*_columns(hypotheses))
+
+
+def chrf(hypotheses: list[Hypothesis]) -> float:
+    """Corpus chrF2 with sacreBLEU's defaults (Popović, 2015), 0 to 100."""
+    references, predicted = _columns(hypotheses)
+    return sacrebleu.corpus_chrf(predicted, [references]).score
+
+
+def signature(metric: sacrebleu.BLEU | sacrebleu.CHRF) -> str:
+    """How a metric of sacreBLEU scores: its signature."""
     metric.corpus_score(["a"], [["a"]])
     return str(metric.get_signature())
 
 
+SCORES = {
+    "asr": {"wer": word_error_rate, "cer": character_error_rate},
+    "st": {"bleu": bleu, "chrf": chrf},
+}
+"""What the objectives of each task are scored with."""
+
+
 def results(hypotheses: Mapping[str, list[Hypothesis]]) -> dict:
-    """WER of every language and BLEU of every pair, with their means, in percent.
+    """Scores of every language and pair, with their means, in percent.
 
     Arguments
     ---------
@@ -53,21 +87,28 @@ def results(hypotheses: Mapping[str, list[Hypothesis]]) -> dict:
     Returns
     -------
     dict
-        ``wer`` and ``bleu`` by language and pair, ``wer_mean``, ``bleu_mean`` and
-        ``bleu_signature``. What has no hypotheses (``--debug`` evaluates few batches) is not there.
+        ``wer``, ``cer`` and `word_errors` by language, ``bleu`` and ``chrf`` by pair; the scores'
+        means, such as ``wer_mean``; ``bleu_signature`` and ``chrf_signature``. What has no
+        hypotheses (``--debug`` evaluates few batches) is not there.
     """
     report: dict = {}
-    for task, metric, score in (("asr", "wer", word_error_rate), ("st", "bleu", bleu)):
-        scores = {
-            name.partition("/")[2]: score(made)
+    for task, metrics in SCORES.items():
+        parts = {
+            name.partition("/")[2]: made
             for name, made in hypotheses.items()
             if name.startswith(f"{task}/") and made
         }
-        if scores:
-            report[metric] = {name: round(value, 2) for name, value in scores.items()}
+        if not parts:
+            continue
+        for metric, score in metrics.items():
+            scores = {part: score(made) for part, made in parts.items()}
+            report[metric] = {part: round(value, 2) for part, value in scores.items()}
             report[f"{metric}_mean"] = round(sum(scores.values()) / len(scores), 2)
-    if "bleu" in report:
-        report["bleu_signature"] = bleu_signature()
+        if task == "asr":
+            report["word_errors"] = {part: word_errors(made) for part, made in parts.items()}
+        else:
+            report["bleu_signature"] = signature(sacrebleu.BLEU())
+            report["chrf_signature"] = signature(sacrebleu.CHRF())
     return report
 
 

@@ -5,6 +5,8 @@ from pathlib import Path
 from types import SimpleNamespace
 
 from speechbrain.utils.distributed import if_main_process
+from torch import Tensor
+from torch.utils.tensorboard import SummaryWriter
 
 from vmsp_brain.conflict import (
     Cosines,
@@ -13,6 +15,32 @@ from vmsp_brain.conflict import (
     share_of_conflicts,
     write_cosines,
 )
+from vmsp_brain.manifests import SAMPLE_RATE
+from vmsp_brain.metrics import Hypothesis
+from vmsp_brain.plots import draw_conflicts, draw_conflicts_by_layer
+from vmsp_brain.results import read_report
+
+GROUPS = (
+    "WER_valid",
+    "BLEU_valid",
+    "loss_valid",
+    "loss_train",
+    "lambda",
+    "penalty",
+    "conflict",
+    "conflict_by_task",
+    "conflict_by_layer",
+    "selected_layer",
+    "gradient_norm",
+    "learning_rate",
+    "cost",
+    "test",
+    "sample",
+)
+"""The groups of TensorBoard's page from top to bottom; it sorts by name, hence the numbers."""
+
+SHOWN = 3
+"""Utterances of each objective whose hypotheses are shown."""
 
 
 class Monitor:
@@ -34,7 +62,7 @@ class Monitor:
         Arguments
         ---------
         group : str
-            What they are.
+            One of `GROUPS`.
         values : dict
             By name.
         step : int
@@ -43,16 +71,18 @@ class Monitor:
         if if_main_process():
             for name, value in values.items():
                 if value is not None:
-                    self.hparams.tensorboard_logger.writer.add_scalar(
-                        f"{group}/{name}", value, step
-                    )
+                    self._writer.add_scalar(_tag(group, name), value, step)
+
+    @property
+    def _writer(self) -> SummaryWriter:
+        return self.hparams.tensorboard_logger.writer
 
     def write_lambdas(self, lambdas: Mapping[str, float], step: int) -> None:
         """Write each objective's λ after an optimizer step."""
         self.write_scalars("lambda", lambdas, step)
 
     def write_conflicts(self, cosines: Cosines, epoch: int) -> None:
-        """Write an epoch's mean similarities of gradients as a table, and their means as curves.
+        """Write an epoch's mean similarities of gradients: a table, heat maps, and means as curves.
 
         Arguments
         ---------
@@ -69,6 +99,12 @@ class Monitor:
         self.write_scalars("conflict_by_task", mean_per_tasks(cosines), epoch)
         share = {"share_of_conflicting_pairs": share_of_conflicts(cosines)}
         self.write_scalars("conflict", share, epoch)
+        figures = {
+            "objectives": draw_conflicts(cosines),
+            "layers": draw_conflicts_by_layer(cosines),
+        }
+        for name, figure in figures.items():
+            self._writer.add_figure(_tag("conflict", name), figure, epoch)
 
     def write_epoch(
         self,
@@ -120,3 +156,49 @@ class Monitor:
             "BLEU_valid": {**report.get("bleu", {}), "mean": means.get("bleu")},
         }.items():
             self.write_scalars(group, values, epoch)
+
+    def write_samples(
+        self,
+        hypotheses: Mapping[str, Sequence[Hypothesis]],
+        audio: Mapping[str, Tensor],
+        epoch: int,
+    ) -> None:
+        """Write the first hypotheses of each objective beside their references, and audio.
+
+        Arguments
+        ---------
+        hypotheses : dict
+            By objective.
+        audio : dict
+            By language, the waveform (samples,) at 16 kHz of the first utterance.
+        epoch : int
+            1, 2, ...
+        """
+        if not if_main_process():
+            return
+        for name, made in hypotheses.items():
+            rows = [f"| {h.id} | {h.reference} | {h.hypothesis} |" for h in made[:SHOWN]]
+            table = "\n".join(["| utterance | reference | hypothesis |", "|---|---|---|", *rows])
+            self._writer.add_text(_tag("sample", name), table, epoch)
+        for language, wav in audio.items():
+            self._writer.add_audio(_tag("sample", language), wav, epoch, SAMPLE_RATE)
+
+    def write_hyperparameters(self) -> None:
+        """Write the experiment's numbers and order, and its test scores, for the tab HParams."""
+        report = read_report(self.hparams.output_folder)
+        settings = {
+            key: value
+            for key, value in vars(self.hparams).items()
+            if isinstance(value, int | float)
+        }
+        scores = {
+            _tag("test", key): report[key]
+            for key in ("wer_mean", "bleu_mean", "cer_mean", "chrf_mean")
+            if key in report
+        }
+        self._writer.add_hparams({"order": self.hparams.order, **settings}, scores, run_name=".")
+        self._writer.flush()
+
+
+def _tag(group: str, name: str) -> str:
+    return f"{GROUPS.index(group) + 1:02d}_{group}/{name}"

@@ -25,6 +25,7 @@ from covost_hf import HUB_NAME, unpack_hf_copy
 from covost_text import normalize_transcription, normalize_translation
 from covost_tsv import SPLITS, CorpusError, Row, Source, find_source, read_rows, targets_by_language
 
+from vmsp_brain.files import write_whole
 from vmsp_brain.manifests import COLUMNS
 
 LISTED = 20
@@ -94,7 +95,7 @@ def prepare_covost(
         row.fault = row.fault or _fault(row, clips[_key(row)], min_duration, max_duration)
     report = {"made_of": made_of, **_report(rows, clips)}
     _print_report(report)
-    _write(save_folder / "rejected.json", _to_json(report["rejected"]))
+    write_whole(save_folder / "rejected.json", _to_json(report["rejected"]))
     if not drop_faulty_evaluation_rows:
         _stop_on_faulty_evaluation_rows(report, save_folder)
     good = [row for row in rows if not row.fault]
@@ -104,7 +105,7 @@ def prepare_covost(
             chosen = [row for row in good if (row.language, row.split) == (language, split)]
             path = manifest_path(save_folder, language, split)
             _write_manifest(path, chosen, clips, convert_audio)
-    _write(report_path, _to_json(report))
+    write_whole(report_path, _to_json(report))
 
 
 def manifest_path(save_folder: str | Path, language: str, split: str) -> Path:
@@ -279,12 +280,6 @@ def _write_manifest(
                         row.speaker,
                     )
                 )
-    partial.replace(path)
-
-
-def _write(path: Path, text: str) -> None:
-    partial = path.with_name(f"{path.name}.partial")
-    partial.write_text(text, encoding="utf-8")
     partial.replace(path)
 
 

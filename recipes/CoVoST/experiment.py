@@ -64,7 +64,7 @@ def prepare(hparams: Mapping[str, Any]) -> None:
     for name in text_objectives(hparams):
         spoken = utterances[hparams["objectives"][name].source].values()
         targets = [target_text(name, utterance) for utterance in spoken]
-        texts.setdefault(_tokenizer_path(hparams, name), []).extend(filter(None, targets))
+        texts.setdefault(tokenizer_path(hparams, name), []).extend(filter(None, targets))
     for path, sentences in texts.items():
         vocab_size = hparams[f"{path.name.partition('_')[0]}_vocab_size"]
         train_tokenizer(path, sentences, vocab_size, hparams["token_type"])
@@ -83,9 +83,9 @@ def adopt_tokenizers(hparams: Mapping[str, Any]) -> None:
     if not hparams["init_from"]:
         return
     folder = Path(hparams["init_from"])
-    if not (folder / "tokenizers").is_dir():
+    if folder.parent.name == "save":
         folder = folder.parents[1]  # a checkpoint was given: <run>/save/<checkpoint>
-    paths = {_tokenizer_path(hparams, name) for name in text_objectives(hparams)}
+    paths = {tokenizer_path(hparams, name) for name in text_objectives(hparams)}
     earlier = {path: folder / "tokenizers" / path.name for path in sorted(paths)}
     adopted = {path: source for path, source in earlier.items() if source.is_file()}
     if not adopted:
@@ -129,7 +129,7 @@ def load_tokenizers(hparams: Mapping[str, Any]) -> dict[str, SentencePieceProces
     """
     tokenizers = {}
     for name in text_objectives(hparams):
-        path = _tokenizer_path(hparams, name)
+        path = tokenizer_path(hparams, name)
         tokenizers[name] = load_tokenizer(path)
         key = f"{name.partition('/')[0]}_vocab_size"
         if tokenizers[name].vocab_size() != hparams[key]:
@@ -296,7 +296,8 @@ def _durations(utterances: Utterances) -> dict[str, list[float]]:
     }
 
 
-def _tokenizer_path(hparams: Mapping[str, Any], name: str) -> Path:
+def tokenizer_path(hparams: Mapping[str, Any], name: str) -> Path:
+    """Where the tokenizer of an objective is; translation may share one."""
     task, _, languages = name.partition("/")
     if task == "st" and hparams["st_vocabulary"] == "joint":
         languages = "joint"

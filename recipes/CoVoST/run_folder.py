@@ -1,4 +1,4 @@
-"""The output folder of a run: whose it is, and whether there is something in it to test."""
+"""The output folder of a run: whose it is, and where things are in it."""
 
 import fcntl
 import os
@@ -15,6 +15,7 @@ MAY_CHANGE = {
     "num_workers",
     "valid_batch_size",
     "ckpt_interval_minutes",
+    "checkpoints_to_keep",
     "cache_audio",
     "valid_search",
     "test_search",
@@ -98,19 +99,32 @@ def save_configuration(experiment: ExperimentFile, output_folder: str) -> None:
     (Path(output_folder) / "hyperparams.yaml").write_text(text, encoding="utf-8")
 
 
-def check_trained(hparams: dict[str, Any]) -> None:
-    """Refuse to test a run that has no checkpoint.
+class RunFolder:
+    """The output folder of a run, wherever it is now.
 
-    Raises
-    ------
-    FileNotFoundError
-        If the checkpoint folder has none.
+    Arguments
+    ---------
+    folder : Path
+        The folder; it may have been moved since the run.
     """
-    if hparams["checkpointer"].find_checkpoint() is None:
-        raise FileNotFoundError(
-            f"{hparams['save_folder']} holds no checkpoint to test. Train first (train.py with the "
-            "same arguments), or give the --output_folder of a trained run."
-        )
+
+    def __init__(self, folder: str | Path) -> None:
+        self.folder = Path(folder)
+        text = (self.folder / "hyperparams.yaml").read_text(encoding="utf-8")
+        self.settings: dict[str, Any] = ruamel.yaml.YAML().load(text)
+
+    @staticmethod
+    def is_run(folder: str | Path) -> bool:
+        """Whether a folder is a run's: a run has a log, an exported model has none."""
+        return (Path(folder) / "hyperparams.yaml").is_file() and (
+            Path(folder) / "log.txt"
+        ).is_file()
+
+    def path(self, key: str) -> Path:
+        """A folder that the configuration names; one inside the run has moved with it."""
+        path, before = Path(self.settings[key]), Path(self.settings["output_folder"])
+        inside = path.is_relative_to(before)
+        return self.folder / path.relative_to(before) if inside else path
 
 
 def _flatten(text: str) -> dict[str, str]:

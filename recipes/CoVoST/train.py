@@ -24,7 +24,7 @@ from run_folder import check_run_folder, lock_run_folder, save_configuration
 from speechbrain.utils.distributed import ddp_init_group, if_main_process, run_on_main
 
 from vmsp_brain.parameters import parameter_table
-from vmsp_brain.plots import save_run_figure
+from vmsp_brain.plots import save_run_figures
 
 if __name__ == "__main__":
     hparams_file, run_opts, overrides = sb.parse_arguments(sys.argv[1:])
@@ -55,4 +55,5 @@ if __name__ == "__main__":
         **brain.primary_metric(),
         test_loader_kwargs=data["test"].loader_kwargs,
     )
-    run_on_main(save_run_figure, args=[hparams["output_folder"]])
+    run_on_main(brain.monitor.write_hyperparameters)
+    run_on_main(save_run_figures, args=[hparams["output_folder"]])

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from clip_check import ClipJournal
 
+from vmsp_brain.files import write_whole
 from vmsp_brain.manifests import COLUMNS
 
 SUFFIXES = (".wav", ".flac", ".mp3")
@@ -61,7 +62,7 @@ def prepare_unlabelled(
             faults[key] = fault
         else:
             durations[key] = clip.duration
-    _write(manifest.with_name("unlabelled_rejected.json"), json.dumps(faults, indent=2) + "\n")
+    write_whole(manifest.with_name("unlabelled_rejected.json"), json.dumps(faults, indent=2) + "\n")
     counts = ", ".join(f"{fault} {number}" for fault, number in Counter(faults.values()).items())
     print(
         f"Unlabelled audio: {len(durations)} files, {sum(durations.values()) / 3600:.2f} h; left "
@@ -102,10 +103,4 @@ def _write_manifest(path: Path, durations: dict[str, float]) -> None:
         table.writeheader()
         for wav, duration in sorted(durations.items()):
             table.writerow({"ID": wav, "duration": duration, "wav": wav})
-    partial.replace(path)
-
-
-def _write(path: Path, text: str) -> None:
-    partial = path.with_name(f"{path.name}.partial")
-    partial.write_text(text, encoding="utf-8")
     partial.replace(path)

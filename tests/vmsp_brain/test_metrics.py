@@ -9,9 +9,12 @@ from vmsp_brain.metrics import (
     Hypothesis,
     RunningMeans,
     bleu,
-    bleu_signature,
+    character_error_rate,
+    chrf,
     results,
+    signature,
     word_error_rate,
+    word_errors,
 )
 
 REFERENCES = ["the cat sat on the mat", "a dog ran home", "it is raining cats and dogs"]
@@ -49,10 +52,25 @@ def test_perfect_hypotheses_score_0_and_100():
     assert bleu(perfect) == pytest.approx(100)
 
 
-def test_bleu_signature_is_that_of_the_defaults():
-    signature = bleu_signature()
+def test_signatures_are_those_of_the_defaults():
     for part in ("nrefs:1", "case:mixed", "tok:13a", "smooth:exp", sacrebleu.__version__):
-        assert part in signature
+        assert part in signature(sacrebleu.BLEU())
+    for part in ("nrefs:1", "case:mixed", "nc:6", "nw:0", sacrebleu.__version__):
+        assert part in signature(sacrebleu.CHRF())
+
+
+def test_word_errors_add_up_to_the_word_error_rate():
+    errors = word_errors(made())
+    assert errors == {"words": 16, "insertions": 1, "deletions": 1, "substitutions": 1}
+    wrong = errors["insertions"] + errors["deletions"] + errors["substitutions"]
+    assert word_error_rate(made()) == pytest.approx(100 * wrong / errors["words"])
+
+
+def test_character_error_rate_is_jiwers_and_chrf_is_sacrebleus():
+    assert character_error_rate(made()) == pytest.approx(100 * jiwer.cer(REFERENCES, PREDICTED))
+    # "the" -> "a": 3 edits; " home" missing: 5; " today" inserted: 6; of 63 characters
+    assert character_error_rate(made()) == pytest.approx(100 * 14 / 63)
+    assert chrf(made()) == sacrebleu.corpus_chrf(PREDICTED, [REFERENCES]).score
 
 
 def test_results_have_a_figure_per_objective_and_their_mean():
@@ -67,12 +85,14 @@ def test_results_have_a_figure_per_objective_and_their_mean():
     assert report["wer_mean"] == pytest.approx(18.75 / 2, abs=0.01)
     assert report["bleu"] == {"fr-en": round(bleu(made()), 2), "en-zh-CN": 100.0}
     assert report["bleu_mean"] == pytest.approx((bleu(made()) + 100) / 2, abs=0.01)
-    assert report["bleu_signature"] == bleu_signature()
+    assert report["bleu_signature"] == signature(sacrebleu.BLEU())
 
 
 def test_results_leave_out_tasks_without_objectives():
-    assert set(results({"asr/en": made()})) == {"wer", "wer_mean"}
-    assert set(results({"st/fr-en": made()})) == {"bleu", "bleu_mean", "bleu_signature"}
+    recognition = {"wer", "wer_mean", "cer", "cer_mean", "word_errors"}
+    translation = {"bleu", "bleu_mean", "bleu_signature", "chrf", "chrf_mean", "chrf_signature"}
+    assert set(results({"asr/en": made()})) == recognition
+    assert set(results({"st/fr-en": made()})) == translation
     assert results({}) == {}
 
 

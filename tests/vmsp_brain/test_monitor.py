@@ -1,13 +1,20 @@
 """What a run's folder holds after an epoch is what the Brain has measured."""
 
+import io
 from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
+import soundfile
+import torch
 from speechbrain.utils.train_logger import FileTrainLogger, TensorboardLogger
+from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+from tensorboard.plugins.hparams.plugin_data_pb2 import HParamsPluginData
 
-from vmsp_brain.monitor import Monitor
-from vmsp_brain.plots import read_curves
+from vmsp_brain.metrics import Hypothesis
+from vmsp_brain.monitor import SHOWN, Monitor
+from vmsp_brain.recorded_run import read_curves
+from vmsp_brain.results import write_results
 
 
 @pytest.fixture
@@ -19,6 +26,11 @@ def monitor(tmp_path: Path) -> Monitor:
             tensorboard_logger=TensorboardLogger(str(tmp_path / "tensorboard")),
         )
     )
+
+
+def events(monitor: Monitor) -> EventAccumulator:
+    monitor.hparams.tensorboard_logger.writer.flush()
+    return EventAccumulator(monitor.hparams.tensorboard_logger.save_dir).Reload()
 
 
 def curves(monitor: Monitor) -> dict:
@@ -59,6 +71,46 @@ def test_lambda_has_its_own_time(monitor: Monitor):
     assert curves(monitor) == {"lambda/asr/fr": [(11, 0.25), (21, 0.5)]}
 
 
+def test_groups_stand_on_the_page_in_the_order_of_reading(monitor: Monitor):
+    monitor.write_scalars("cost", {"minutes": 1.0}, 1)
+    monitor.write_scalars("WER_valid", {"fr": 1.0, "unknown": None}, 1)
+    monitor.write_lambdas({"asr/fr": 0.25}, 1)
+    assert [tag.partition("_")[2] for tag in sorted(events(monitor).Tags()["scalars"])] == [
+        "WER_valid/fr",
+        "lambda/asr/fr",
+        "cost/minutes",
+    ]
+
+
+def test_samples_are_heard_and_read_beside_their_references(monitor: Monitor):
+    made = [Hypothesis(f"clip_{n}", f"reference {n}", f"heard {n}") for n in range(9)]
+    wave = torch.sin(torch.arange(8000) / 10)
+    monitor.write_samples({"asr/fr": made, "st/fr-en": []}, {"fr": wave}, 1)
+    found = events(monitor)
+    [tag] = [tag for tag in found.Tags()["tensors"] if "asr/fr" in tag]
+    table = found.Tensors(tag)[0].tensor_proto.string_val[0].decode().split("\n")
+    assert table[2:] == [f"| clip_{n} | reference {n} | heard {n} |" for n in range(SHOWN)]
+    [tag] = found.Tags()["audio"]
+    [sound] = found.Audio(tag)
+    heard, rate = soundfile.read(io.BytesIO(sound.encoded_audio_string))
+    assert rate == 16_000
+    assert heard == pytest.approx(wave.numpy(), abs=1e-3)
+
+
+def test_hyperparameters_are_the_experiments_numbers_with_its_scores(monitor: Monitor):
+    vars(monitor.hparams).update(order="UAS", gamma=0.01, batch_size=4)
+    write_results(monitor.hparams.output_folder, {"wer_mean": 12.5, "wer": {"fr": 12.5}}, {})
+    monitor.write_hyperparameters()
+    assert curves(monitor) == {"test/wer_mean": [(0, 12.5)]}
+    saved = events(monitor).summary_metadata["_hparams_/session_start_info"].plugin_data.content
+    shown = HParamsPluginData.FromString(saved).session_start_info.hparams
+    assert {key: value.WhichOneof("kind") for key, value in shown.items()} == {
+        "order": "string_value",
+        "gamma": "number_value",
+        "batch_size": "number_value",
+    }
+
+
 def test_conflicts_are_a_table_and_their_means(monitor: Monitor):
     cosines = {"a": {"asr/fr ~ ssl": -0.5}, "b": {"asr/fr ~ ssl": 0.25}}
     monitor.write_conflicts(cosines, 2)
@@ -70,6 +122,10 @@ def test_conflicts_are_a_table_and_their_means(monitor: Monitor):
         "conflict_by_task/asr-ssl": [(2, -0.125)],
         "conflict/share_of_conflicting_pairs": [(2, 0.5)],
     }
+    assert [tag.partition("_")[2] for tag in events(monitor).Tags()["images"]] == [
+        "conflict/objectives",
+        "conflict/layers",
+    ]
 
 
 def test_an_epoch_without_measured_conflicts_writes_none(monitor: Monitor):

@@ -4,6 +4,7 @@ import shutil
 from pathlib import Path
 
 import pytest
+from commands import run
 from make_mini_covost import make_mini_covost
 
 
@@ -18,3 +19,14 @@ def mini_covost(tmp_path_factory: pytest.TempPathFactory) -> Path:
     shutil.copytree(folder / "es", folder / "it")
     (folder / "it" / "covost_v2.es_en.tsv").rename(folder / "it" / "covost_v2.it_en.tsv")
     return folder
+
+
+@pytest.fixture(scope="session")
+def uas_run(mini_covost: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, str]:
+    """A run of uas.yaml on other languages than it names, and its output; not to be changed."""
+    out = tmp_path_factory.mktemp("uas") / "run"
+    done = run(
+        "train.py", "uas.yaml", mini_covost, out,
+        "--languages=[en, es, it]", "--pairs=[es-en, it-en]", "--checkpoints_to_keep=2",
+    )  # fmt: skip
+    return out, done.stdout

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 from experiment_file import ExperimentFile
+from run_folder import RunFolder, lock_run_folder, save_configuration
 from run_folder import check_run_folder as check
-from run_folder import lock_run_folder, save_configuration
 
 YAML = """
 seed: 1
@@ -67,6 +67,17 @@ def test_another_configuration_is_refused_by_key(tmp_path, experiment, overrides
         check_run_folder(experiment, overrides)
     assert str(tmp_path / "run") in str(error.value)
     assert "another --output_folder" in str(error.value)
+
+
+def test_a_folder_in_a_run_moves_with_it_and_another_stays(tmp_path):
+    text = "output_folder: results/run\nsave_folder: results/run/save\nmanifest_folder: shared\n"
+    (tmp_path / "hyperparams.yaml").write_text(text)
+    assert not RunFolder.is_run(tmp_path)
+    (tmp_path / "log.txt").write_text("")
+    assert RunFolder.is_run(tmp_path)
+    run = RunFolder(tmp_path)
+    assert run.path("save_folder") == tmp_path / "save"
+    assert run.path("manifest_folder") == Path("shared")
 
 
 def test_a_folder_in_use_is_refused_and_free_again_after_a_kill(tmp_path):

@@ -13,16 +13,7 @@ import yaml
 from commands import command, last_parameters, run
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
-
-@pytest.fixture(scope="module")
-def uas_run(mini_covost: Path, tmp_path_factory) -> tuple[Path, str]:
-    """A run of uas.yaml on other languages than it names, and what it printed."""
-    out = tmp_path_factory.mktemp("uas") / "run"
-    done = run(
-        "train.py", "uas.yaml", mini_covost, out,
-        "--languages=[en, es, it]", "--pairs=[es-en, it-en]",
-    )  # fmt: skip
-    return out, done.stdout
+from vmsp_brain.recorded_run import read_curves
 
 
 def test_results_agree_with_the_table_and_the_hypotheses(uas_run):
@@ -40,28 +31,35 @@ def test_results_agree_with_the_table_and_the_hypotheses(uas_run):
         assert len(lines) == 1 + 3
 
 
-def test_evaluation_alone_gives_the_same_results(uas_run, mini_covost: Path):
+def test_tensorboard_shows_all_that_is_watched(uas_run):
     out, _ = uas_run
-    before = (out / "results.json").read_text()
-    (out / "results.json").unlink()
-    run(
-        "evaluate.py", "uas.yaml", mini_covost, out,
-        "--languages=[en, es, it]", "--pairs=[es-en, it-en]",
-    )  # fmt: skip
-    assert (out / "results.json").read_text() == before
-
-
-def test_tensorboard_shows_losses_weights_penalties_and_scores(uas_run):
-    out, _ = uas_run
-    tags = set()
-    for file in (out / "tensorboard").iterdir():
-        tags |= set(EventAccumulator(str(file)).Reload().Tags()["scalars"])
+    curves = read_curves(out)
     objectives = ["asr/en", "asr/es", "asr/it", "st/es-en", "st/it-en", "ssl"]
-    for group in ("loss_train", "loss_valid", "lambda"):
-        assert {f"{group}/{name}" for name in objectives} <= tags
-    assert {"penalty/eta_1", "penalty/eta_2", "WER_valid/it", "BLEU_valid/it-en"} <= tags
-    assert {"learning_rate/encoder", "learning_rate/heads"} <= tags
-    assert {"cost/minutes", "cost/cpu_minutes", "cost/memory_gib"} <= tags
+    for group in ("loss_train", "loss_valid", "lambda", "gradient_norm"):
+        assert {f"{group}/{name}" for name in objectives} <= curves.keys()
+    assert {"penalty/eta_1", "penalty/eta_2", "WER_valid/it", "BLEU_valid/it-en"} <= curves.keys()
+    assert {
+        "learning_rate/encoder",
+        "learning_rate/heads",
+        "gradient_norm/encoder",
+    } <= curves.keys()
+    assert {"cost/minutes", "cost/cpu_minutes", "cost/memory_gib"} <= curves.keys()
+    assert {"conflict_by_task/asr-st", "conflict_by_layer/block_01"} <= curves.keys()
+    results = json.loads((out / "results.json").read_text())
+    assert [value for _, value in curves["test/wer_mean"]] == pytest.approx([results["wer_mean"]])
+
+
+def test_tensorboard_has_pictures_sounds_texts_and_hyperparameters(uas_run):
+    out, _ = uas_run
+    events = EventAccumulator(str(out / "tensorboard")).Reload()
+    tags = events.Tags()
+    assert set(tags["images"]) == {"07_conflict/objectives", "07_conflict/layers"}
+    assert set(tags["audio"]) == {"15_sample/en", "15_sample/es", "15_sample/it"}
+    [text] = [tag for tag in tags["tensors"] if tag.startswith("15_sample/st/it-en")]
+    table = events.Tensors(text)[0].tensor_proto.string_val[0].decode()
+    assert table.startswith("| utterance | reference | hypothesis |")
+    assert table.count("\n") == 1 + 3
+    assert "_hparams_/session_start_info" in events.summary_metadata
 
 
 def test_the_best_checkpoint_is_the_primary_levels(uas_run):

@@ -1,0 +1,185 @@
+#!/usr/bin/env python3
+"""Turns a run into a model: a folder for SpeechTranslator.from_hparams, here or elsewhere.
+
+    python recipes/CoVoST/export.py results/mini my_model
+
+writes the best checkpoint's weights, the tokenizers, a hyperparams.yaml of what decoding needs, and
+a model card with the run's results. The folder may be moved, and uploaded to the Hugging Face hub
+as it is.
+"""
+
+import argparse
+import shutil
+import tempfile
+from io import StringIO
+from pathlib import Path
+from typing import Any
+
+import ruamel.yaml
+import torch
+from experiment import text_objectives, tokenizer_path
+from hyperpyyaml import load_hyperpyyaml
+from model_card import model_card
+from run_folder import RunFolder
+from speechbrain.utils.checkpoints import Checkpoint, Checkpointer, average_checkpoints
+
+from vmsp_brain.checkpoints import primary_metric
+from vmsp_brain.inference import SpeechTranslator
+
+WEIGHTS = ("encoder", "objectives")
+
+
+def export_run(run_folder: str | Path, target: str | Path, average: int | None = None) -> None:
+    """Write a run's model.
+
+    Arguments
+    ---------
+    run_folder : Path
+        The run's output folder.
+    target : Path
+        The model's folder; must not exist.
+    average : int, optional
+        Take the mean of the weights of so many last epochs, in place of the best checkpoint.
+
+    Raises
+    ------
+    FileExistsError
+        If the target is there.
+    FileNotFoundError, ValueError
+        If the run has no, or not enough, checkpoints, or refers to absolute paths.
+    """
+    run, target = RunFolder(run_folder), Path(target)
+    if target.exists():
+        raise FileExistsError(f"{target} exists. Remove it, or choose another folder.")
+    checkpoints = _chosen_checkpoints(run, average)
+    text = _hyperparams(run.settings)
+    partial = target.with_name(f"{target.name}.partial")
+    shutil.rmtree(partial, ignore_errors=True)  # what a killed export left
+    partial.mkdir(parents=True)
+    for name in WEIGHTS:
+        torch.save(average_checkpoints(checkpoints, name), partial / f"{name}.ckpt")
+    for name, path in _tokenizers(run).items():
+        shutil.copyfile(path, partial / f"{name}.ckpt")
+    (partial / "hyperparams.yaml").write_text(text, encoding="utf-8")
+    (partial / "README.md").write_text(model_card(run, checkpoints), encoding="utf-8")
+    partial.rename(target)
+
+
+def load_model(
+    source: str, average: int | None = None, overrides: dict | None = None, device: str = "cpu"
+) -> SpeechTranslator:
+    """The model of a run, of an exported folder, or of a repository on the Hugging Face hub.
+
+    Arguments
+    ---------
+    source : str
+        Folder or repository.
+    average : int, optional
+        As for `export_run`; for runs alone.
+    overrides : dict
+        Of the model's ``hyperparams.yaml``.
+    device : str
+        Such as cpu or cuda.
+    """
+    options = {"overrides": overrides or {}, "run_opts": {"device": device}}
+    if not RunFolder.is_run(source):
+        if average is not None:
+            raise ValueError(
+                f"average: {source} is not a run; an exported model has one checkpoint."
+            )
+        return SpeechTranslator.from_hparams(source=source, **options)
+    with tempfile.TemporaryDirectory() as folder:
+        export_run(source, Path(folder) / "model", average)
+        return SpeechTranslator.from_hparams(source=str(Path(folder) / "model"), **options)
+
+
+def _chosen_checkpoints(run: RunFolder, average: int | None) -> list[Checkpoint]:
+    checkpointer = Checkpointer(run.path("save_folder"))
+    if average is None:
+        hierarchy = load_hyperpyyaml(StringIO(_dumped({"hierarchy": run.settings["hierarchy"]})))[
+            "hierarchy"
+        ]
+        best = checkpointer.find_checkpoint(**primary_metric(hierarchy.names[0]))
+        found = [best] if best else []
+    else:
+        found = checkpointer.find_checkpoints(
+            max_num_checkpoints=average, ckpt_predicate=lambda c: c.meta["end-of-epoch"]
+        )
+    if len(found) < (average or 1):
+        raise FileNotFoundError(
+            f"{run.path('save_folder')} holds {len(found)} checkpoints, expected {average or 1}. "
+            "Train first; to average over several, train with --checkpoints_to_keep."
+        )
+    return found
+
+
+def _tokenizers(run: RunFolder) -> dict[str, Path]:
+    """Files by the names that they have in the model."""
+    settings = {**run.settings, "tokenizer_folder": run.path("tokenizer_folder")}
+    paths = [tokenizer_path(settings, name) for name in text_objectives(settings)]
+    return {path.stem: path for path in paths}
+
+
+def _hyperparams(settings: dict[str, Any]) -> str:
+    """What decoding needs of the run's configuration, and what loads it."""
+    keys = ("languages", "pairs", "encoder", "objectives")
+    head = _dumped({key: settings[key] for key in keys} | {"search": settings["test_search"]})
+    tokenizers = {
+        name: tokenizer_path({**settings, "tokenizer_folder": ""}, name).stem
+        for name in text_objectives(settings)
+    }
+    files = list(dict.fromkeys(tokenizers.values()))
+    return "\n".join(
+        [
+            "# A model for vmsp_brain.inference.SpeechTranslator.from_hparams. This file is code.",
+            *(line for line in head.splitlines() if line.split("#")[0].strip()),
+            "modules:",
+            *(f"    {name}: !ref <{name}>" for name in WEIGHTS),
+            *(f"{name}: !new:sentencepiece.SentencePieceProcessor" for name in files),
+            "tokenizers:",
+            *(f"    {objective}: !ref <{name}>" for objective, name in tokenizers.items()),
+            "pretrainer: !new:speechbrain.utils.parameter_transfer.Pretrainer",
+            "    loadables:",
+            *(f"        {name}: !ref <{name}>" for name in (*WEIGHTS, *files)),
+            "",
+        ]
+    )
+
+
+def _dumped(settings: dict[str, Any]) -> str:
+    """A part of a configuration as YAML, with all that it refers to.
+
+    Raises
+    ------
+    ValueError
+        If there is an absolute path in it, which another machine would not have.
+    """
+    stream = StringIO()
+    ruamel.yaml.YAML().dump(settings, stream)
+    absolute = [word for word in stream.getvalue().split() if word.startswith("/")]
+    if absolute:
+        raise ValueError(
+            f"hyperparams.yaml: {', '.join(absolute)} is a path of this machine, which the model "
+            "would need elsewhere. Train with a name on the hub, or a relative path, in its place."
+        )
+    return stream.getvalue()
+
+
+def main(words: list[str] | None = None) -> None:
+    """Read the command line."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("run_folder")
+    parser.add_argument("target")
+    parser.add_argument("--average", type=int, help="mean of the weights of so many last epochs")
+    arguments = parser.parse_args(words)
+    try:
+        export_run(**vars(arguments))
+    except (FileExistsError, FileNotFoundError, ValueError) as error:
+        parser.exit(1, f"{error}\n")
+    print(f"Written to {arguments.target}")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,69 @@
+"""The command on two run folders."""
+
+import json
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from commands import call
+from compare_orders import main
+from recorded_runs import make_uas_and_usa
+
+
+@pytest.fixture(scope="module")
+def runs(tmp_path_factory) -> tuple[Path, Path]:
+    return make_uas_and_usa(tmp_path_factory.mktemp("runs"))
+
+
+@pytest.fixture(scope="module")
+def output(runs, tmp_path_factory) -> Path:
+    output = tmp_path_factory.mktemp("comparison") / "report"
+    done = call(main, *runs, "--output", output)
+    assert done.returncode == 0, done.stderr
+    assert "**For recognition: uas (order UAS)**" in done.stdout
+    return output
+
+
+def test_one_report_in_three_forms_with_its_figures(output):
+    text = (output / "report.md").read_text()
+    page = (output / "report.html").read_text()
+    figures = sorted(path.name for path in (output / "figures").iterdir())
+    kinds = ("conflicts", "conflicts_by_layer", "lambda")
+    of_runs = [f"{number}_{kind}.png" for number in (1, 2) for kind in kinds]
+    assert figures == [*of_runs, "epochs.png", "scores.png"]
+    assert all(f"(figures/{name})" in text for name in figures)
+    assert page.count("data:image/png;base64,") == len(figures)
+    assert set(json.loads((output / "report.json").read_text())["runs"]) == {"uas", "usa"}
+
+
+def test_bleu_and_p_value_are_those_of_sacrebleu_on_the_same_files(output, runs, tmp_path):
+    columns = []
+    for run in runs:
+        _, *lines = (run / "test" / "st_fr-en.tsv").read_text().splitlines()
+        columns.append([line.split("\t") for line in lines])
+    files = {"reference": 1, "uas": 2, "usa": 2}
+    for number, (name, column) in enumerate(files.items()):
+        of_run = columns[max(0, number - 1)]
+        (tmp_path / name).write_text("\n".join(row[column] for row in of_run) + "\n")
+    paths = [str(tmp_path / name) for name in files]
+    command = [sys.executable, "-m", "sacrebleu", paths[0], "-i", *paths[1:], "-m", "bleu"]
+    command += ["--paired-bs", "-f", "json", "-w", "4"]
+    expected = json.loads(subprocess.run(command, capture_output=True, check=True).stdout)
+    found = json.loads((output / "report.json").read_text())
+    for name, system in zip(("uas", "usa"), expected, strict=True):
+        assert found["runs"][name]["bleu"]["fr-en"] == round(system["BLEU"]["score"], 2)
+    p_value = found["differences"]["bleu"]["fr-en"]["usa"]["p_value"]
+    assert p_value == pytest.approx(expected[1]["BLEU"]["p_value"], abs=1e-4)
+
+
+def test_other_test_sets_are_refused_with_the_differing_ids(runs, tmp_path):
+    other = shutil.copytree(runs[1], tmp_path / "other")
+    path = other / "test" / "asr_en.tsv"
+    path.write_text(path.read_text().replace("utterance_7\t", "utterance_x\t"))
+    done = call(main, runs[0], other, "--output", tmp_path / "report", check=False)
+    assert done.returncode == 1
+    assert "asr/en utterance_7: only in uas" in done.stderr
+    assert "asr/en utterance_x: only in other" in done.stderr
+    assert not (tmp_path / "report").exists()

@@ -1,7 +1,7 @@
 """What training and testing on CoVoST 2 share: from a YAML file to data and tokenizers."""
 
 import shutil
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -19,6 +19,7 @@ from vmsp_brain.batches import (
     MultilingualSampler,
     steps_of_one_pass,
 )
+from vmsp_brain.batching import Batching, DynamicBatches, FixedBatches, tempered
 from vmsp_brain.brain import VMSPBrain
 from vmsp_brain.manifests import labelled_dataset, read_manifest, target_text, unlabelled_dataset
 from vmsp_brain.tokenizers import load_tokenizer, train_tokenizer
@@ -49,6 +50,7 @@ def prepare(hparams: Mapping[str, Any]) -> None:
         min_duration=hparams["min_duration"],
         max_duration=hparams["max_duration"],
         drop_faulty_evaluation_rows=hparams["drop_faulty_evaluation_rows"],
+        convert_audio=hparams["convert_audio"],
     )
     if hparams["unlabelled_folders"]:
         prepare_unlabelled(
@@ -173,23 +175,20 @@ def load_data(
     test = _read_manifests(hparams, "test")
     for split, utterances in (("train", train), ("dev", dev), ("test", test)):
         _check_durations(utterances, split, hparams["encoder"].max_seconds)
-    labelled_sizes = {language: len(spoken) for language, spoken in train.items()}
-    batch_sizes = dict.fromkeys(train, hparams["batch_size"])
-    processes = torch.distributed.get_world_size() if torch.distributed.is_initialized() else 1
     unlabelled = _read_unlabelled(hparams)
-    ssl_sizes = {"ssl": sum(labelled_sizes.values()), UNLABELLED: len(unlabelled)}
-    ssl_batch_sizes = _ssl_batch_sizes(hparams)
+    audio = {"ssl": _all_languages(train), **({UNLABELLED: unlabelled} if unlabelled else {})}
+    processes = torch.distributed.get_world_size() if torch.distributed.is_initialized() else 1
+    batching = _batching(hparams, _durations({**train, **audio}))
+    labelled = [batching[language] for language in train]
     train_sampler = MultilingualSampler(
-        sizes={**labelled_sizes, **{source: ssl_sizes[source] for source in ssl_batch_sizes}},
-        batch_sizes={**batch_sizes, **ssl_batch_sizes},
-        steps=steps_of_one_pass(labelled_sizes, batch_sizes, processes),
+        batching,
+        steps=steps_of_one_pass(labelled, processes),
         seed=hparams["seed"],
         rank=torch.distributed.get_rank() if torch.distributed.is_initialized() else 0,
         world_size=processes,
     )
     dev_sampler = EvaluationSampler(
-        {**_durations(dev), "ssl": _durations({"ssl": _all_languages(dev)})["ssl"]},
-        hparams["valid_batch_size"],
+        _durations({**dev, "ssl": _all_languages(dev)}), hparams["valid_batch_size"]
     )
     test_sampler = EvaluationSampler(_durations(test), hparams["valid_batch_size"])
     return {
@@ -198,6 +197,37 @@ def load_data(
         ),
         "dev": _data(hparams, tokenizers, dev, dev_sampler, _all_languages(dev)),
         "test": _data(hparams, tokenizers, test, test_sampler),
+    }
+
+
+def _batching(
+    hparams: Mapping[str, Any], durations: Mapping[str, Sequence[float]]
+) -> dict[str, Batching]:
+    """How each source is cut into training batches: languages, their audio, unlabelled audio."""
+    hours = {language: sum(durations[language]) / 3600 for language in hparams["languages"]}
+    dynamic = hparams["dynamic_batching"]
+    key = "max_batch_length" if dynamic else "batch_size"
+    sizes = tempered(hours, hparams[key], hparams["sampling_temperature"])
+    sizes["ssl"] = hparams[f"ssl_{key}"]
+    if UNLABELLED in durations:
+        ratio = hparams["unlabelled_ratio"]
+        sizes[UNLABELLED] = ratio * sizes["ssl"] if dynamic else round(ratio * sizes["ssl"])
+        if not 0 < sizes[UNLABELLED] <= sizes["ssl"]:
+            raise ValueError(
+                f"unlabelled_ratio: found {ratio}, expected more than 0 and at most 1, and so much "
+                f"that it makes at least one of the {sizes['ssl']} utterances (ssl_{key})."
+            )
+        sizes["ssl"] -= sizes[UNLABELLED]
+    sizes = {source: size for source, size in sizes.items() if size > 0}
+    if dynamic:
+        options = hparams["num_buckets"], hparams["max_batch_ex"]
+        return {
+            source: DynamicBatches(durations[source], size, *options)
+            for source, size in sizes.items()
+        }
+    return {
+        source: FixedBatches(len(durations[source]), max(1, round(size)))
+        for source, size in sizes.items()
     }
 
 
@@ -232,21 +262,6 @@ def _read_unlabelled(hparams: Mapping[str, Any]) -> dict[str, dict]:
     if not hparams["unlabelled_folders"]:
         return {}
     return read_manifest(unlabelled_manifest(hparams["output_folder"]), "")
-
-
-def _ssl_batch_sizes(hparams: Mapping[str, Any]) -> dict[str, int]:
-    """Utterances of the corpus's audio and of the unlabelled in a draw for SSL."""
-    size, ratio = hparams["ssl_batch_size"], hparams["unlabelled_ratio"]
-    if not hparams["unlabelled_folders"]:
-        return {"ssl": size}
-    unlabelled = round(size * ratio)
-    if not 0 < ratio <= 1 or unlabelled == 0:
-        raise ValueError(
-            f"unlabelled_ratio: found {ratio}, of which a ssl_batch_size of {size} makes "
-            f"{unlabelled} utterances; expected more than 0 and at most 1, and at least one."
-        )
-    sizes = {"ssl": size - unlabelled, UNLABELLED: unlabelled}
-    return {source: number for source, number in sizes.items() if number}
 
 
 def _read_manifests(hparams: Mapping[str, Any], split: str) -> dict[str, dict[str, dict]]:

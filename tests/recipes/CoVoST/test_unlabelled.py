@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import soundfile
 from commands import run
-from experiment import _ssl_batch_sizes
+from experiment import _batching
 from unlabelled import prepare_unlabelled, unlabelled_manifest
 
 from vmsp_brain.batches import MultilingualBatch, MultilingualDataset, MultilingualSampler
@@ -81,15 +81,11 @@ def test_useless_folders_are_refused_by_name(folder, tmp_path):
     ],
 )
 def test_every_draw_has_the_stated_share(size, ratio, expected):
-    hparams = {
-        "ssl_batch_size": size, "unlabelled_ratio": ratio, "unlabelled_folders": ["x"]
-    }  # fmt: skip
-    batch_sizes = _ssl_batch_sizes(hparams)
-    assert batch_sizes == expected
+    batching = ssl_batching(size, ratio)
+    assert set(batching) == set(expected)
     sources = {name: [{"id": name}] * 480 for name in ("ssl", "unlabelled")}
     dataset = MultilingualDataset(sources, {"unlabelled": "ssl"})
-    sampler = MultilingualSampler(dict.fromkeys(batch_sizes, 480), batch_sizes, steps=5, seed=0)
-    for keys in sampler:
+    for keys in MultilingualSampler(batching, steps=5, seed=0):
         for draw in MultilingualBatch([dataset[key] for key in keys]).draws:
             assert set(draw) == {"ssl"}
             assert {name: draw["ssl"].id.count(name) for name in expected} == expected
@@ -97,9 +93,23 @@ def test_every_draw_has_the_stated_share(size, ratio, expected):
 
 @pytest.mark.parametrize(("size", "ratio"), [(8, 0.0), (8, 1.5), (2, 0.1)])
 def test_impossible_shares_are_refused(size, ratio):
-    hparams = {"ssl_batch_size": size, "unlabelled_ratio": ratio, "unlabelled_folders": ["x"]}
     with pytest.raises(ValueError, match=rf"unlabelled_ratio: found {ratio}"):
-        _ssl_batch_sizes(hparams)
+        ssl_batching(size, ratio)
+
+
+def ssl_batching(size: int, ratio: float) -> dict:
+    """Batches for SSL alone, of corpus and unlabelled audio."""
+    hparams = {
+        "languages": ["en"],
+        "dynamic_batching": False,
+        "batch_size": 1,
+        "ssl_batch_size": size,
+        "sampling_temperature": float("inf"),
+        "unlabelled_ratio": ratio,
+    }
+    batching = _batching(hparams, dict.fromkeys(("en", "ssl", "unlabelled"), [1.0] * 480))
+    del batching["en"]
+    return batching
 
 
 def test_a_run_reads_it(mini_covost, folder, tmp_path):

@@ -83,8 +83,8 @@ def adopt_tokenizers(hparams: Mapping[str, Any]) -> None:
     if not hparams["init_from"]:
         return
     folder = Path(hparams["init_from"])
-    if folder.parent.name == "save":
-        folder = folder.parents[1]  # a checkpoint was given: <run>/save/<checkpoint>
+    if (folder / "encoder.ckpt").is_file():
+        folder = folder.parent.parent  # a checkpoint was given: <run>/save/<checkpoint>
     paths = {tokenizer_path(hparams, name) for name in text_objectives(hparams)}
     earlier = {path: folder / "tokenizers" / path.name for path in sorted(paths)}
     adopted = {path: source for path, source in earlier.items() if source.is_file()}

@@ -3,10 +3,12 @@
 
     python tests/benchmarks/ssl_probe.py data/mini_covost
 
-trains the Conformer of hparams/mini.yaml on mini-CoVoST's audio with each objective by itself, then
-freezes it and trains one linear layer with CTC over characters, in all languages at once, on its
-hidden states. The same probe on the untrained encoder is the mark to beat. All start from the same
-weights and see the same audio in the same order. Prints a table for the documents.
+trains a Conformer of two blocks (that of hparams/mini.yaml but for its depth) on mini-CoVoST's
+audio with each objective by itself, then freezes it and trains one linear layer with CTC over
+characters, in all languages at once, on its hidden states. The layer gives two labels for each
+frame of 40 ms, for the synthetic voices speak quickly (19 characters a second in the median). The
+same probe on the untrained encoder is the mark to beat. All start from the same weights and see
+the same audio in the same order. Prints a table for the documents.
 """
 
 import argparse
@@ -33,9 +35,16 @@ from experiment_file import ExperimentFile  # noqa: E402
 from vmsp_brain.encoders import Encoder, Frames  # noqa: E402
 from vmsp_brain.manifests import load_audio, read_manifest  # noqa: E402
 
-OBJECTIVES = {"wav2vec 2.0": "mini.yaml", "CPC": "cpc.yaml", "BEST-RQ": "best_rq.yaml"}
+OBJECTIVES = {
+    "CPC": ("cpc.yaml", "window: 8, steps: 4"),
+    "BEST-RQ": ("best_rq.yaml", "num_codes: 64"),
+    "wav2vec 2.0": ("mini.yaml", "num_negatives: 50"),
+}
+"""File, and what is smaller than there, as the audio is short and little."""
+
 SEED = 1234
 BLANK = 0
+LABELS_PER_FRAME = 2
 
 
 def main() -> None:
@@ -45,7 +54,7 @@ def main() -> None:
     )
     parser.add_argument("data_folder", type=Path)
     parser.add_argument("--manifests", type=Path, default=Path("results/ssl_probe/manifests"))
-    parser.add_argument("--steps", type=int, default=400, help="of self-supervision")
+    parser.add_argument("--steps", type=int, default=1200, help="of self-supervision")
     parser.add_argument("--batch_size", type=int, default=16)
     parser.add_argument("--probe_steps", type=int, default=600)
     arguments = parser.parse_args()
@@ -56,8 +65,8 @@ def main() -> None:
         for split in ("train", "test")
     )
     rows = {"untrained": probe(experiment("mini.yaml")["encoder"], train, test, arguments)}
-    for title, file in OBJECTIVES.items():
-        hparams = experiment(file)
+    for title, (file, ssl) in OBJECTIVES.items():
+        hparams = experiment(file, ssl)
         self_supervise(hparams["encoder"], hparams["ssl"], train, arguments, title)
         rows[title] = probe(hparams["encoder"], train, test, arguments)
     print("\n| encoder | CER % | WER % |\n|---|---|---|")
@@ -65,11 +74,13 @@ def main() -> None:
         print(f"| {title} | {cer:.1f} | {wer:.1f} |")
 
 
-def experiment(file: str) -> dict:
+def experiment(file: str, ssl: str = "") -> dict:
     """The experiment at laptop scale; the encoder's first weights are always the same."""
-    overrides = f"base: mini.yaml\nseed: {SEED}\noutput_folder: results/ssl_probe"
-    if file == "mini.yaml":
-        overrides = overrides.partition("\n")[2]
+    base = "" if file == "mini.yaml" else "base: mini.yaml\n"
+    overrides = (
+        f"{base}seed: {SEED}\noutput_folder: results/ssl_probe\nconformer: {{num_layers: 2}}\n"
+        f"ssl: {{{ssl}}}"
+    )
     return ExperimentFile(str(ROOT / "hparams" / file), overrides).load()
 
 
@@ -95,8 +106,8 @@ def batches(size: int, batch_size: int) -> Iterator[list[int]]:
 
 def self_supervise(encoder: Encoder, objective: nn.Module, train, arguments, title: str) -> None:
     """Train the encoder with the objective alone."""
-    optimizer = torch.optim.AdamW([*encoder.parameters(), *objective.parameters()], lr=2e-3)
-    schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, 2e-3, arguments.steps, pct_start=0.1)
+    optimizer = torch.optim.AdamW([*encoder.parameters(), *objective.parameters()], lr=3e-3)
+    schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, 3e-3, arguments.steps, pct_start=0.1)
     chosen = itertools.islice(batches(len(train), arguments.batch_size), arguments.steps)
     progress = tqdm(chosen, title, arguments.steps)
     for step, indices in enumerate(progress):
@@ -119,7 +130,11 @@ def probe(encoder: Encoder, train, test, arguments) -> tuple[float, float]:
     states = encode(encoder, [wav for wav, _ in train])
     targets = [torch.tensor([number[character] for character in text]) for _, text in train]
     torch.manual_seed(SEED)
-    layer = nn.Linear(encoder.d_model, 1 + len(characters))
+    layer = nn.Sequential(
+        nn.Linear(encoder.d_model, LABELS_PER_FRAME * (1 + len(characters))),
+        nn.Unflatten(-1, (LABELS_PER_FRAME, -1)),
+        nn.Flatten(1, 2),
+    )  # (B, T, D) to (B, 2 T, labels)
     norm = nn.BatchNorm1d(encoder.d_model, affine=False)  # encoders differ in scale
     optimizer = torch.optim.Adam(layer.parameters(), lr=1e-2)
     schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, 1e-2, arguments.probe_steps)

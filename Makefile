@@ -19,7 +19,7 @@ CORPUS := data/mini_covost/mini_covost.json
 
 install: $(INSTALLED)
 
-$(INSTALLED): requirements.txt requirements-dev.txt pyproject.toml
+$(INSTALLED): requirements.txt requirements-hf.txt requirements-dev.txt pyproject.toml
 	$(PYTHON) -m venv $(VENV)
 	$(VENV)/bin/pip install $(PIP_OPTIONS) --requirement requirements.txt --requirement requirements-dev.txt
 	$(VENV)/bin/pip install $(PIP_OPTIONS) --no-deps --editable .

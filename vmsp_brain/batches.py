@@ -6,8 +6,7 @@ yields keys (draw, source, index), the dataset looks each key up, the collate fu
 items back into draws and sources.
 """
 
-import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 import numpy as np
 import torch
@@ -16,6 +15,7 @@ from speechbrain.utils.data_utils import batch_pad_right
 from torch import Tensor
 from torch.utils.data import Dataset, Sampler
 
+from vmsp_brain.batching import Batching
 from vmsp_brain.gradients import DRAWS
 
 Key = tuple[int, str, int]
@@ -29,17 +29,23 @@ class MultilingualDataset(Dataset):
     ---------
     sources : dict
         A dataset per source (a language, or ``ssl``); items are dicts for ``PaddedBatch``.
+    serves : dict, optional
+        Sources whose items join another source's batch, such as ``{"unlabelled": "ssl"}``: each is
+        drawn in passes and numbers of its own, so their share of the batch is fixed.
     """
 
-    def __init__(self, sources: Mapping[str, Dataset]) -> None:
+    def __init__(
+        self, sources: Mapping[str, Dataset], serves: Mapping[str, str] | None = None
+    ) -> None:
         self.sources = dict(sources)
+        self.serves = dict(serves or {})
 
     def __len__(self) -> int:
         return sum(len(dataset) for dataset in self.sources.values())
 
     def __getitem__(self, key: Key) -> tuple[int, str, dict]:
         draw, source, index = key
-        return draw, source, self.sources[source][index]
+        return draw, self.serves.get(source, source), self.sources[source][index]
 
 
 class MultilingualBatch:
@@ -98,21 +104,19 @@ def _pad(tensors: list[Tensor], **options) -> tuple[Tensor, Tensor]:
 class MultilingualSampler(Sampler):
     """Keys of training batches: for every source, two disjoint random draws.
 
-    A source is read in passes, each a new random order of its dataset, cut into steps; a step
-    takes the next ``2 x batch_size`` utterances (per process) and deals them to the two draws of
-    every process. So the draws of a step never share an utterance, no utterance is seen twice in a
-    pass, and a small source simply starts its passes more often. What is left at the end of a pass
-    and is too little to give every draw of every process one utterance waits for the next pass.
+    A source is read in passes, each a new random order of its dataset, cut into steps (see
+    `vmsp_brain.batching`); a step has a batch for each draw of each process. So the draws of a step
+    never share an utterance, no utterance is seen twice in a pass, and a small source simply starts
+    its passes more often. What is left at the end of a pass and is too little to give every draw of
+    every process one utterance waits for the next pass.
 
     The order is a function of (seed, epoch, source) alone: resuming needs only the epoch and the
     number of batches already taken, and no audio is read to get there.
 
     Arguments
     ---------
-    sizes : dict
-        Number of utterances of each source.
-    batch_sizes : dict
-        Utterances per draw and process of each source.
+    sources : dict
+        How each source is cut into batches.
     steps : int
         Steps in an epoch, see `steps_of_one_pass`.
     seed : int
@@ -123,40 +127,35 @@ class MultilingualSampler(Sampler):
     Raises
     ------
     ValueError
-        If a source is too small for two draws, or a batch size is not positive.
+        If a source is too small for two draws.
 
     Example
     -------
-    >>> sampler = MultilingualSampler({"fr": 5}, {"fr": 1}, steps=2, seed=0)
+    >>> from vmsp_brain.batching import FixedBatches
+    >>> sampler = MultilingualSampler({"fr": FixedBatches(5, batch_size=1)}, steps=2, seed=0)
     >>> [len(batch) for batch in sampler]
     [2, 2]
     """
 
     def __init__(
         self,
-        sizes: Mapping[str, int],
-        batch_sizes: Mapping[str, int],
+        sources: Mapping[str, Batching],
         steps: int,
         seed: int,
         rank: int = 0,
         world_size: int = 1,
     ) -> None:
-        self.sizes = dict(sizes)
-        self.batch_sizes = dict(batch_sizes)
+        self.sources = dict(sources)
         self.steps = steps
         self.seed = seed
         self.rank = rank
         self.world_size = world_size
         self.epoch = 1
-        for source, size in self.sizes.items():
-            if self.batch_sizes[source] < 1:
+        for source, batching in self.sources.items():
+            if len(batching) < DRAWS * world_size:
                 raise ValueError(
-                    f"{source}: the batch size is {self.batch_sizes[source]}, expected 1 or more."
-                )
-            if size < DRAWS * world_size:
-                raise ValueError(
-                    f"{source}: {size} training utterances are too few; two independent draws on "
-                    f"{world_size} process(es) need at least {DRAWS * world_size}."
+                    f"{source}: {len(batching)} training utterances are too few; two independent "
+                    f"draws on {world_size} process(es) need at least {DRAWS * world_size}."
                 )
 
     def set_epoch(self, epoch: int) -> None:
@@ -167,26 +166,20 @@ class MultilingualSampler(Sampler):
         return self.steps
 
     def __iter__(self) -> Iterator[list[Key]]:
-        streams = [self._stream(number, source) for number, source in enumerate(self.sizes)]
+        streams = [self._stream(number, source) for number, source in enumerate(self.sources)]
         for _ in range(self.steps):
             yield [key for stream in streams for key in next(stream)]
 
     def _stream(self, number: int, source: str) -> Iterator[list[Key]]:
         """This process's keys of one source, step after step, without end."""
         rng = np.random.default_rng([self.seed, self.epoch, number])
-        parts = DRAWS * self.world_size
-        step_size = parts * self.batch_sizes[source]
+        own = slice(self.rank * DRAWS, (self.rank + 1) * DRAWS)
         while True:
-            order = rng.permutation(self.sizes[source])
-            for start in range(0, len(order), step_size):
-                chosen = order[start : start + step_size]
-                if len(chosen) < parts:
-                    break
-                dealt = np.array_split(chosen, parts)[self.rank * DRAWS : (self.rank + 1) * DRAWS]
+            for step in self.sources[source].one_pass(rng, DRAWS * self.world_size):
                 yield [
                     (draw, source, int(index))
-                    for draw, indices in enumerate(dealt)
-                    for index in indices
+                    for draw, batch in enumerate(step[own])
+                    for index in batch
                 ]
 
 
@@ -216,11 +209,6 @@ class EvaluationSampler(Sampler):
         return iter(self.batches)
 
 
-def steps_of_one_pass(
-    sizes: Mapping[str, int], batch_sizes: Mapping[str, int], world_size: int = 1
-) -> int:
+def steps_of_one_pass(sources: Iterable[Batching], world_size: int = 1) -> int:
     """Steps in which the source that needs most is read once."""
-    return max(
-        math.ceil(size / (DRAWS * world_size * batch_sizes[source]))
-        for source, size in sizes.items()
-    )
+    return max(batching.steps(DRAWS * world_size) for batching in sources)

@@ -402,6 +402,7 @@ class VMSPBrain(sb.Brain):
         rank = torch.distributed.get_rank() if self.distributed_launch else 0
         sequence = np.random.SeedSequence([self.hparams.seed, rank, *position])
         torch.manual_seed(int(sequence.generate_state(1, np.uint64)[0]))
+        np.random.seed(sequence.generate_state(2)[1])  # transformers' masks draw from numpy
 
 
 def _gradient_norm(parameters: list[nn.Parameter]) -> float:

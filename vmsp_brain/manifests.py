@@ -7,6 +7,7 @@ of a clip are one utterance here.
 
 import csv
 import functools
+import sys
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -18,6 +19,7 @@ from speechbrain.dataio.dataset import DynamicItemDataset
 from speechbrain.utils.data_pipeline import provides, takes
 from torch import Tensor
 
+from vmsp_brain.encoders.interface import SAMPLE_RATE
 from vmsp_brain.objectives import split_pair
 
 COLUMNS = (
@@ -31,9 +33,6 @@ COLUMNS = (
     "speaker",
 )
 """Of a manifest."""
-
-SAMPLE_RATE = 16_000
-"""Sampling rate of the waveforms that the encoders take, in Hz."""
 
 
 def read_manifest(path: str | Path, data_root: str | Path) -> dict[str, dict]:
@@ -58,6 +57,7 @@ def read_manifest(path: str | Path, data_root: str | Path) -> dict[str, dict]:
         ``transcription`` and ``translations``, a dict by target language.
     """
     # SpeechBrain's load_data_csv would take a price in a translation ("$100") for a replacement.
+    utterances: dict[str, dict] = {}
     with Path(path).open(newline="", encoding="utf-8") as manifest:
         reader = csv.DictReader(manifest)
         missing = [column for column in COLUMNS if column not in (reader.fieldnames or [])]
@@ -66,24 +66,21 @@ def read_manifest(path: str | Path, data_root: str | Path) -> dict[str, dict]:
                 f"{path}: this manifest has no column {', '.join(missing)}. Prepare the corpus "
                 "again."
             )
-        rows = list(reader)
-    utterances: dict[str, dict] = {}
-    for row in rows:
-        wav = row["wav"].replace("$data_root", str(data_root), 1)
-        utterance = utterances.setdefault(
-            wav,
-            {
-                "id": row["ID"],
-                "wav": wav,
-                "duration": float(row["duration"]),
-                "language": row["language"],
-                "speaker": row["speaker"],
-                "transcription": row["transcription"],
-                "translations": {},
-            },
-        )
-        if row["target_language"]:
-            utterance["translations"][row["target_language"]] = row["translation"]
+        for row in reader:
+            wav = row["wav"].replace("$data_root", str(data_root), 1)
+            utterance = utterances.setdefault(wav, {})
+            if not utterance:
+                utterance |= {
+                    "id": row["ID"],
+                    "wav": wav,
+                    "duration": float(row["duration"]),
+                    "language": sys.intern(row["language"]),
+                    "speaker": sys.intern(row["speaker"]),  # 128 letters, in many rows
+                    "transcription": row["transcription"],
+                    "translations": {},
+                }
+            if row["target_language"]:
+                utterance["translations"][row["target_language"]] = row["translation"]
     return {utterance.pop("id"): utterance for utterance in utterances.values()}
 
 
@@ -102,7 +99,18 @@ def load_audio(wav: str) -> Tensor:
             f"{wav} cannot be read, though the manifest lists it: {error}. Put the file back, or "
             "remove its row from the manifest (a dev or test row less changes the score)."
         ) from error
-    return torchaudio.functional.resample(waveform.mean(0), rate, SAMPLE_RATE)
+    return mono_at_model_rate(waveform, rate)
+
+
+def mono_at_model_rate(waveform: Tensor, rate: int) -> Tensor:
+    """A waveform (channels, samples) of this rate in Hz as mono at 16 kHz, (samples,)."""
+    return _resampler(rate)(waveform.mean(0))
+
+
+@functools.cache
+def _resampler(rate: int) -> torchaudio.transforms.Resample:
+    # Making its filter takes as long as using it.
+    return torchaudio.transforms.Resample(rate, SAMPLE_RATE)
 
 
 def labelled_dataset(

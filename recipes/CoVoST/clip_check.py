@@ -1,17 +1,24 @@
-"""Is a clip there, audio, and whole, and how long is it? Asked of many clips in parallel."""
+"""Is a clip there, audio, and whole, and how long is it? Asked of many clips in parallel.
+
+A clip is decoded for that, so this is also the moment to convert it.
+"""
 
 import json
 import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import astuple, dataclass
 from pathlib import Path
 
 import soundfile
+from clip_conversion import converted_path, one_torch_thread, write_converted
 from tqdm import tqdm
 
 PADDING = 2 * 1152
 """Samples that may miss from what a header announces: two MPEG frames of encoder padding."""
+
+CHUNK = 1024
+"""Clips that wait in the threads' queue; the whole of CoVoST would fill a gigabyte there."""
 
 
 @dataclass(frozen=True)
@@ -31,7 +38,7 @@ class Clip:
     fault: str = ""
 
 
-def check_clip(clips_folder: Path, path: str) -> Clip:
+def check_clip(clips_folder: Path, path: str, convert: bool = False) -> Clip:
     """Examine one clip.
 
     libsndfile reads a truncated mp3 as a shorter one without an error, so the clip is decoded and
@@ -44,9 +51,11 @@ def check_clip(clips_folder: Path, path: str) -> Clip:
         The language's ``clips`` folder.
     path : str
         From a TSV file; it may not lead out of the folder.
+    convert : bool
+        Write the clip to `converted_path`, unless it has a fault.
     """
     file = clips_folder / path
-    if not os.path.realpath(file).startswith(os.path.realpath(clips_folder) + os.sep):
+    if not _is_inside(clips_folder, path):
         return Clip(fault="outside_clips_folder")
     if not file.is_file():
         return Clip(fault="missing")
@@ -55,15 +64,24 @@ def check_clip(clips_folder: Path, path: str) -> Clip:
     try:
         with soundfile.SoundFile(file) as audio:
             announced = audio.frames
-            decoded = len(audio.read(dtype="int16"))
+            samples = audio.read(dtype="float32", always_2d=True)
             rate = audio.samplerate
     except soundfile.LibsndfileError:
         return Clip(fault="not_audio")
-    if decoded == 0:
+    if len(samples) == 0:
         return Clip(fault="not_audio")
-    if announced - decoded > PADDING:
+    if announced - len(samples) > PADDING:
         return Clip(fault="truncated")
-    return Clip(duration=round(decoded / rate, 4))
+    if convert:
+        write_converted(samples, rate, converted_path(clips_folder, path))
+    return Clip(duration=round(len(samples) / rate, 4))
+
+
+def _is_inside(folder: Path, path: str) -> bool:
+    """Whether a path, links followed, stays in the folder; ``..`` never does, wherever it leads."""
+    if Path(path).is_absolute() or ".." in Path(path).parts:
+        return False
+    return os.path.realpath(folder / path).startswith(os.path.realpath(folder) + os.sep)
 
 
 class ClipJournal:
@@ -86,7 +104,9 @@ class ClipJournal:
                     continue  # the line at which a run was killed: that clip is examined again
                 self.known[name] = (stamp, Clip(duration, fault))
 
-    def check(self, clips: Iterable[tuple[str, Path, str]], workers: int | None) -> dict[str, Clip]:
+    def check(
+        self, clips: Iterable[tuple[str, Path, str]], workers: int | None, convert: bool = False
+    ) -> dict[str, Clip]:
         """Examine clips, those that are known aside, with a progress bar.
 
         Arguments
@@ -95,6 +115,8 @@ class ClipJournal:
             Key, clips folder, path.
         workers : int, optional
             Threads (decoding does not hold Python's lock); as many as cores if not given.
+        convert : bool
+            Convert the clips too; one that is known but has no copy is examined again.
 
         Returns
         -------
@@ -105,23 +127,35 @@ class ClipJournal:
         found = {}
         for key, folder, path in clips:
             stamp = _stamp(folder / path)
-            if key in self.known and self.known[key][0] == stamp:
-                found[key] = self.known[key][1]
+            before, clip = self.known.get(key, (None, Clip()))
+            copied = not convert or clip.fault or converted_path(folder, path).is_file()
+            if before == stamp and copied:
+                found[key] = clip
             else:
                 todo.append((key, folder, path, stamp))
-        with (
-            ThreadPoolExecutor(workers or os.cpu_count()) as pool,
-            self.path.open("a", encoding="utf-8") as journal,
-        ):
+        with self.path.open("a", encoding="utf-8") as journal:
             if self.path.stat().st_size:
                 journal.write("\n")  # after what a killed run may have left
-            results = pool.map(lambda item: check_clip(item[1], item[2]), todo)
+            results = _check_in_parallel(todo, workers, convert)
             progress = tqdm(zip(todo, results, strict=True), "clips", len(todo), disable=not todo)
             for (key, _, _, stamp), clip in progress:
                 journal.write(json.dumps([key, stamp, *astuple(clip)]) + "\n")
                 journal.flush()
                 found[key] = clip
         return found
+
+
+def _check_in_parallel(
+    todo: list[tuple[str, Path, str, list[int]]], workers: int | None, convert: bool
+) -> Iterator[Clip]:
+    pool = ThreadPoolExecutor(workers or os.cpu_count())
+    try:
+        with one_torch_thread():
+            for start in range(0, len(todo), CHUNK):
+                chunk = todo[start : start + CHUNK]
+                yield from pool.map(lambda item: check_clip(item[1], item[2], convert), chunk)
+    finally:
+        pool.shutdown(cancel_futures=True)  # an error or Ctrl-C does not wait for the rest
 
 
 def _stamp(file: Path) -> list[int]:

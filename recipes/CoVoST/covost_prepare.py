@@ -7,7 +7,8 @@ writes SAVE_FOLDER/<language>_<split>.csv for the splits train, dev and test, wi
 ID, duration (s), wav, language, transcription, target_language, translation, speaker. A clip
 without a requested translation has one row without target; a clip with several has one row for
 each. Training rows with faults are counted and left out; dev and test rows with faults stop the
-run, since leaving them out would change the score.
+run, since leaving them out would change the score. With --source hf, clips and TSV files are first
+made in DATA_FOLDER from the copy of CoVoST 2 on the Hugging Face hub.
 """
 
 import argparse
@@ -19,11 +20,12 @@ from pathlib import Path
 from typing import Any
 
 from clip_check import Clip, ClipJournal
+from clip_conversion import converted_path
+from covost_hf import HUB_NAME, unpack_hf_copy
 from covost_text import normalize_transcription, normalize_translation
-from covost_tsv import SPLITS, CorpusError, Row, Source, find_source, read_rows
+from covost_tsv import SPLITS, CorpusError, Row, Source, find_source, read_rows, targets_by_language
 
 from vmsp_brain.manifests import COLUMNS
-from vmsp_brain.objectives import split_pair
 
 LISTED = 20
 """Faulty rows that an error message lists; the report has all."""
@@ -37,6 +39,7 @@ def prepare_covost(
     min_duration: float = 0.5,
     max_duration: float = 30.0,
     drop_faulty_evaluation_rows: bool = False,
+    convert_audio: bool = False,
     workers: int | None = None,
 ) -> None:
     """Write the manifests and ``preparation.json``, a report of what was kept and left out.
@@ -59,6 +62,8 @@ def prepare_covost(
         Training clips outside of these seconds are left out.
     drop_faulty_evaluation_rows : bool
         Leave out faulty dev and test rows instead of stopping.
+    convert_audio : bool
+        Write every clip as 16 kHz FLAC to ``<language>/flac`` and let the manifests point there.
     workers : int, optional
         Threads that examine clips; as many as cores if not given.
 
@@ -74,6 +79,7 @@ def prepare_covost(
         "pairs": sorted(pairs),
         "durations": [min_duration, max_duration],
         "drop_faulty_evaluation_rows": drop_faulty_evaluation_rows,
+        "convert_audio": convert_audio,
         "files": _fingerprints(data_folder, sources),
     }
     report_path = save_folder / "preparation.json"
@@ -83,7 +89,7 @@ def prepare_covost(
     rows = [row for source in sources for row in read_rows(data_folder, source)]
     _check_not_empty(rows, languages, "has no rows in the TSV files")
     save_folder.mkdir(parents=True, exist_ok=True)
-    clips = _check_clips(data_folder, save_folder, rows, workers)
+    clips = _check_clips(data_folder, save_folder, rows, workers, convert_audio)
     for row in rows:
         row.fault = row.fault or _fault(row, clips[_key(row)], min_duration, max_duration)
     report = {"made_of": made_of, **_report(rows, clips)}
@@ -96,7 +102,8 @@ def prepare_covost(
     for language in languages:
         for split in SPLITS:
             chosen = [row for row in good if (row.language, row.split) == (language, split)]
-            _write_manifest(manifest_path(save_folder, language, split), chosen, clips)
+            path = manifest_path(save_folder, language, split)
+            _write_manifest(path, chosen, clips, convert_audio)
     _write(report_path, _to_json(report))
 
 
@@ -113,15 +120,7 @@ def _find_sources(
             f"data_folder: {data_folder} is not a folder. Give the folder that holds <language>/"
             "clips; make mini-CoVoST with make_mini_covost.py if you have no corpus."
         )
-    targets: dict[str, list[str]] = {language: [] for language in languages}
-    for pair in pairs:
-        source, target = split_pair(pair)
-        if source not in targets:
-            raise CorpusError(
-                f"pairs: {pair} translates from {source}, which is not among the languages "
-                f"{', '.join(languages)}. Add it to languages or remove the pair."
-            )
-        targets[source].append(target)
+    targets = targets_by_language(languages, pairs)
     for language in languages:
         clips = data_folder / language / "clips"
         if not clips.is_dir():
@@ -172,11 +171,15 @@ def _key(row: Row) -> str:
 
 
 def _check_clips(
-    data_folder: Path, save_folder: Path, rows: Sequence[Row], workers: int | None
+    data_folder: Path,
+    save_folder: Path,
+    rows: Sequence[Row],
+    workers: int | None,
+    convert: bool,
 ) -> dict[str, Clip]:
     journal = ClipJournal(save_folder / "clips.jsonl")
     clips = {_key(row): (data_folder / row.language / "clips", row.path) for row in rows}
-    return journal.check([(key, *where) for key, where in clips.items()], workers)
+    return journal.check([(key, *where) for key, where in clips.items()], workers, convert)
 
 
 def _fault(row: Row, clip: Clip, min_duration: float, max_duration: float) -> str:
@@ -251,20 +254,24 @@ def _stop_on_faulty_evaluation_rows(report: dict[str, Any], save_folder: Path) -
     )
 
 
-def _write_manifest(path: Path, rows: Sequence[Row], clips: dict[str, Clip]) -> None:
+def _write_manifest(
+    path: Path, rows: Sequence[Row], clips: dict[str, Clip], converted: bool
+) -> None:
     partial = path.with_name(f"{path.name}.partial")
     with partial.open("w", newline="", encoding="utf-8") as file:
         writer = csv.writer(file)
         writer.writerow(COLUMNS)
         for row in rows:
             key = _key(row)
+            clips_folder = Path("$data_root", row.language, "clips")
+            wav = converted_path(clips_folder, row.path) if converted else clips_folder / row.path
             clip_id = f"{row.language}_{Path(row.path).with_suffix('')}"
             for number, (target, translation) in enumerate(row.translations.items() or [("", "")]):
                 writer.writerow(
                     (
                         clip_id if number == 0 else f"{clip_id}.{target}",
                         clips[key].duration,
-                        f"$data_root/{key}",
+                        wav,
                         row.language,
                         normalize_transcription(row.sentence),
                         target,
@@ -297,10 +304,25 @@ def main() -> None:
     parser.add_argument("--min_duration", type=float, default=0.5, help="seconds")
     parser.add_argument("--max_duration", type=float, default=30.0, help="seconds")
     parser.add_argument("--drop_faulty_evaluation_rows", action="store_true")
+    parser.add_argument("--convert_audio", action="store_true", help="to 16 kHz FLAC")
     parser.add_argument("--workers", type=int)
+    parser.add_argument(
+        "--source",
+        choices=("clips", "hf"),
+        default="clips",
+        help="clips: DATA_FOLDER holds the corpus; hf: first unpack the Hugging Face copy into it",
+    )
+    parser.add_argument(
+        "--hf_dataset", default=HUB_NAME, help="the copy's name on the hub, or a local folder"
+    )
+    arguments = vars(parser.parse_args())
+    source, copy = arguments.pop("source"), arguments.pop("hf_dataset")
     try:
-        prepare_covost(**vars(parser.parse_args()))
-    except CorpusError as error:
+        if source == "hf":
+            corpus = [arguments[name] for name in ("data_folder", "languages", "pairs")]
+            unpack_hf_copy(copy, *corpus)
+        prepare_covost(**arguments)
+    except (CorpusError, OSError) as error:
         parser.exit(1, f"{error}\n")
 
 

@@ -10,6 +10,8 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from vmsp_brain.objectives import split_pair
+
 SPLITS = ("train", "dev", "test")
 SPLIT_OF_LABEL = {"train": "train", "train_covost": "train", "dev": "dev", "test": "test"}
 """What CoVoST's ``split`` column says; it has other values, of rows that no split uses."""
@@ -71,6 +73,26 @@ class Source:
     def files(self) -> list[Path]:
         """All files, `validated.tsv` aside."""
         return [path for files in self.targets.values() for path in files.values()]
+
+
+def targets_by_language(languages: Sequence[str], pairs: Sequence[str]) -> dict[str, list[str]]:
+    """The languages that each language is to be translated into.
+
+    Raises
+    ------
+    CorpusError
+        If a pair's source is not among the languages.
+    """
+    targets: dict[str, list[str]] = {language: [] for language in languages}
+    for pair in pairs:
+        source, target = split_pair(pair)
+        if source not in targets:
+            raise CorpusError(
+                f"pairs: {pair} translates from {source}, which is not among the languages "
+                f"{', '.join(languages)}. Add it to languages or remove the pair."
+            )
+        targets[source].append(target)
+    return targets
 
 
 def find_source(data_folder: Path, language: str, targets: Sequence[str]) -> Source:

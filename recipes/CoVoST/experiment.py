@@ -1,6 +1,7 @@
 """What training and testing on CoVoST 2 share: from a YAML file to data and tokenizers."""
 
-from collections.abc import Mapping
+import shutil
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -9,6 +10,7 @@ import torch
 from covost_prepare import manifest_path, prepare_covost
 from sentencepiece import SentencePieceProcessor
 from torch.utils.data import Dataset
+from unlabelled import prepare_unlabelled, unlabelled_manifest
 
 from vmsp_brain.batches import (
     EvaluationSampler,
@@ -17,9 +19,14 @@ from vmsp_brain.batches import (
     MultilingualSampler,
     steps_of_one_pass,
 )
+from vmsp_brain.batching import Batching, DynamicBatches, FixedBatches, tempered
 from vmsp_brain.brain import VMSPBrain
 from vmsp_brain.manifests import labelled_dataset, read_manifest, target_text, unlabelled_dataset
 from vmsp_brain.tokenizers import load_tokenizer, train_tokenizer
+from vmsp_brain.transfer import start_from_run
+
+UNLABELLED = "unlabelled"
+"""The source of audio without text, which joins the corpus's audio in the batches for SSL."""
 
 Utterances = Mapping[str, Mapping[str, dict]]
 """By language, then by ID."""
@@ -43,7 +50,15 @@ def prepare(hparams: Mapping[str, Any]) -> None:
         min_duration=hparams["min_duration"],
         max_duration=hparams["max_duration"],
         drop_faulty_evaluation_rows=hparams["drop_faulty_evaluation_rows"],
+        convert_audio=hparams["convert_audio"],
     )
+    if hparams["unlabelled_folders"]:
+        prepare_unlabelled(
+            hparams["unlabelled_folders"],
+            hparams["output_folder"],
+            hparams["min_duration"],
+            hparams["max_duration"],
+        )
     utterances = _read_manifests(hparams, "train")
     texts: dict[Path, list[str]] = {}
     for name in text_objectives(hparams):
@@ -53,6 +68,48 @@ def prepare(hparams: Mapping[str, Any]) -> None:
     for path, sentences in texts.items():
         vocab_size = hparams[f"{path.name.partition('_')[0]}_vocab_size"]
         train_tokenizer(path, sentences, vocab_size, hparams["token_type"])
+
+
+def adopt_tokenizers(hparams: Mapping[str, Any]) -> None:
+    """With ``init_from``: the earlier run's tokenizers, so that its heads keep their meaning.
+
+    Raises
+    ------
+    FileNotFoundError
+        If the earlier run has none.
+    ValueError
+        If other tokenizers are there already.
+    """
+    if not hparams["init_from"]:
+        return
+    folder = Path(hparams["init_from"])
+    if not (folder / "tokenizers").is_dir():
+        folder = folder.parents[1]  # a checkpoint was given: <run>/save/<checkpoint>
+    paths = {tokenizer_path(hparams, name) for name in text_objectives(hparams)}
+    earlier = {path: folder / "tokenizers" / path.name for path in sorted(paths)}
+    adopted = {path: source for path, source in earlier.items() if source.is_file()}
+    if not adopted:
+        raise FileNotFoundError(
+            f"init_from: found no tokenizer of this run's languages in {folder / 'tokenizers'}, "
+            "expected those that the heads were trained with. Give the output_folder of a run."
+        )
+    for path, source in adopted.items():
+        if path.is_file() and path.read_bytes() != source.read_bytes():
+            raise ValueError(
+                f"{path} is another tokenizer than {source}, with which the heads of init_from "
+                "were trained. Give another tokenizer_folder."
+            )
+        path.parent.mkdir(parents=True, exist_ok=True)
+        partial = path.with_name(f"{path.name}.partial")
+        shutil.copyfile(source, partial)
+        partial.replace(path)
+    print(f"Tokenizers of {folder}: {', '.join(path.name for path in adopted)}.")
+
+
+def start_from_earlier_run(hparams: Mapping[str, Any]) -> None:
+    """With ``init_from``: its encoder and heads, unless this run has checkpoints of its own."""
+    if hparams["init_from"] and hparams["checkpointer"].find_checkpoint() is None:
+        start_from_run(hparams["init_from"], hparams["encoder"], hparams["objectives"])
 
 
 def text_objectives(hparams: Mapping[str, Any]) -> list[str]:
@@ -104,32 +161,73 @@ def load_data(
 ) -> dict[str, Data]:
     """Data of the splits train, dev and test.
 
-    Training batches hold two draws of every language and of all audio (for SSL). Dev batches hold
+    Training batches hold two draws of every language and of all audio (for SSL), of which
+    ``unlabelled_ratio`` is from ``unlabelled_folders`` if there are any. Dev batches hold
     one language, or all audio without its text, test batches one language.
+
+    Raises
+    ------
+    ValueError
+        If utterances are longer than the encoder takes.
     """
     train = _read_manifests(hparams, "train")
     dev = _read_manifests(hparams, "dev")
     test = _read_manifests(hparams, "test")
-    labelled_sizes = {language: len(spoken) for language, spoken in train.items()}
-    batch_sizes = dict.fromkeys(train, hparams["batch_size"])
+    for split, utterances in (("train", train), ("dev", dev), ("test", test)):
+        _check_durations(utterances, split, hparams["encoder"].max_seconds)
+    unlabelled = _read_unlabelled(hparams)
+    audio = {"ssl": _all_languages(train), **({UNLABELLED: unlabelled} if unlabelled else {})}
     processes = torch.distributed.get_world_size() if torch.distributed.is_initialized() else 1
+    batching = _batching(hparams, _durations({**train, **audio}))
+    labelled = [batching[language] for language in train]
     train_sampler = MultilingualSampler(
-        sizes={**labelled_sizes, "ssl": sum(labelled_sizes.values())},
-        batch_sizes={**batch_sizes, "ssl": hparams["ssl_batch_size"]},
-        steps=steps_of_one_pass(labelled_sizes, batch_sizes, processes),
+        batching,
+        steps=steps_of_one_pass(labelled, processes),
         seed=hparams["seed"],
         rank=torch.distributed.get_rank() if torch.distributed.is_initialized() else 0,
         world_size=processes,
     )
     dev_sampler = EvaluationSampler(
-        {**_durations(dev), "ssl": _durations({"ssl": _all_languages(dev)})["ssl"]},
-        hparams["valid_batch_size"],
+        _durations({**dev, "ssl": _all_languages(dev)}), hparams["valid_batch_size"]
     )
     test_sampler = EvaluationSampler(_durations(test), hparams["valid_batch_size"])
     return {
-        "train": _data(hparams, tokenizers, train, train_sampler, with_ssl=True),
-        "dev": _data(hparams, tokenizers, dev, dev_sampler, with_ssl=True),
-        "test": _data(hparams, tokenizers, test, test_sampler, with_ssl=False),
+        "train": _data(
+            hparams, tokenizers, train, train_sampler, _all_languages(train), unlabelled
+        ),
+        "dev": _data(hparams, tokenizers, dev, dev_sampler, _all_languages(dev)),
+        "test": _data(hparams, tokenizers, test, test_sampler),
+    }
+
+
+def _batching(
+    hparams: Mapping[str, Any], durations: Mapping[str, Sequence[float]]
+) -> dict[str, Batching]:
+    """How each source is cut into training batches: languages, their audio, unlabelled audio."""
+    hours = {language: sum(durations[language]) / 3600 for language in hparams["languages"]}
+    dynamic = hparams["dynamic_batching"]
+    key = "max_batch_length" if dynamic else "batch_size"
+    sizes = tempered(hours, hparams[key], hparams["sampling_temperature"])
+    sizes["ssl"] = hparams[f"ssl_{key}"]
+    if UNLABELLED in durations:
+        ratio = hparams["unlabelled_ratio"]
+        sizes[UNLABELLED] = ratio * sizes["ssl"] if dynamic else round(ratio * sizes["ssl"])
+        if not 0 < sizes[UNLABELLED] <= sizes["ssl"]:
+            raise ValueError(
+                f"unlabelled_ratio: found {ratio}, expected more than 0 and at most 1, and so much "
+                f"that it makes at least one of the {sizes['ssl']} utterances (ssl_{key})."
+            )
+        sizes["ssl"] -= sizes[UNLABELLED]
+    sizes = {source: size for source, size in sizes.items() if size > 0}
+    if dynamic:
+        options = hparams["num_buckets"], hparams["max_batch_ex"]
+        return {
+            source: DynamicBatches(durations[source], size, *options)
+            for source, size in sizes.items()
+        }
+    return {
+        source: FixedBatches(len(durations[source]), max(1, round(size)))
+        for source, size in sizes.items()
     }
 
 
@@ -138,7 +236,8 @@ def _data(
     tokenizers: Mapping[str, SentencePieceProcessor],
     utterances: Utterances,
     sampler,
-    with_ssl: bool,
+    ssl: Mapping[str, dict] | None = None,
+    unlabelled: Mapping[str, dict] | None = None,
 ) -> Data:
     sources = {}
     for language, spoken in utterances.items():
@@ -148,14 +247,21 @@ def _data(
             if hparams["objectives"][name].source == language
         }
         sources[language] = labelled_dataset(spoken, own, hparams["cache_audio"])
-    if with_ssl:
-        sources["ssl"] = unlabelled_dataset(_all_languages(utterances), hparams["cache_audio"])
+    for source, audio in (("ssl", ssl), (UNLABELLED, unlabelled)):
+        if audio:
+            sources[source] = unlabelled_dataset(audio, hparams["cache_audio"])
     loader_kwargs = {
         "batch_sampler": sampler,
         "collate_fn": MultilingualBatch,
         "num_workers": hparams["num_workers"],
     }
-    return Data(MultilingualDataset(sources), loader_kwargs)
+    return Data(MultilingualDataset(sources, {UNLABELLED: "ssl"}), loader_kwargs)
+
+
+def _read_unlabelled(hparams: Mapping[str, Any]) -> dict[str, dict]:
+    if not hparams["unlabelled_folders"]:
+        return {}
+    return read_manifest(unlabelled_manifest(hparams["output_folder"]), "")
 
 
 def _read_manifests(hparams: Mapping[str, Any], split: str) -> dict[str, dict[str, dict]]:
@@ -165,6 +271,18 @@ def _read_manifests(hparams: Mapping[str, Any], split: str) -> dict[str, dict[st
         )
         for language in hparams["languages"]
     }
+
+
+def _check_durations(utterances: Utterances, split: str, max_seconds: float) -> None:
+    for language, seconds in _durations(utterances).items():
+        too_long = sum(duration > max_seconds for duration in seconds)
+        if too_long:
+            raise ValueError(
+                f"{language}, {split}: {too_long} utterances are longer than the "
+                f"{max_seconds:.1f} s that the encoder takes, the longest is of "
+                f"{max(seconds):.1f} s. Lower max_duration (training rows), remove the rows from "
+                "the corpus (others), or take another encoder."
+            )
 
 
 def _all_languages(utterances: Utterances) -> dict[str, dict]:

@@ -12,6 +12,9 @@ from typing import Any
 import ruamel.yaml
 from hyperpyyaml import load_hyperpyyaml, resolve_references
 
+SEEDING = "__set_seed"
+"""The key under which an experiment seeds all generators."""
+
 
 class ExperimentFile:
     """An experiment's YAML file with the overrides of the command line.
@@ -57,10 +60,15 @@ def _merged(path: Path, base: str | None) -> str:
     base = base or declared
     if base is None:
         return path.read_text(encoding="utf-8")
-    # Its own keys come first: objects that a list refers to must be written before the list, since
-    # HyperPyYAML cannot read what it writes when they are spelled out inside of one.
-    for key, value in yaml.load(_merged(path.parent / base, None)).items():
-        own.setdefault(key, value)
+    merged = yaml.load(_merged(path.parent / base, None))
+    # New keys come early: objects that a list refers to must be written before the list, since
+    # HyperPyYAML cannot read what it writes when they are spelled out inside of one. But they come
+    # after the seed, since objects are made in the order of their keys.
+    new = [key for key in own if key not in merged]
+    place = 1 + list(merged).index(SEEDING) if SEEDING in merged else 0
+    for number, key in enumerate(new):
+        merged.insert(place + number, key, own[key])
+    merged.update({key: value for key, value in own.items() if key not in new})
     stream = StringIO()
-    yaml.dump(own, stream)
+    yaml.dump(merged, stream)
     return stream.getvalue()

@@ -11,11 +11,19 @@ was stopped goes on where it was when the same command is given again.
 import sys
 
 import speechbrain as sb
-from experiment import load_data, load_tokenizers, make_brain, prepare
+from experiment import (
+    adopt_tokenizers,
+    load_data,
+    load_tokenizers,
+    make_brain,
+    prepare,
+    start_from_earlier_run,
+)
 from experiment_file import ExperimentFile
 from run_folder import check_run_folder, lock_run_folder, save_configuration
 from speechbrain.utils.distributed import ddp_init_group, if_main_process, run_on_main
 
+from vmsp_brain.parameters import parameter_table
 from vmsp_brain.plots import save_run_figures
 
 if __name__ == "__main__":
@@ -27,11 +35,14 @@ if __name__ == "__main__":
     sb.create_experiment_directory(hparams["output_folder"])
     lock = lock_run_folder(hparams["output_folder"]) if if_main_process() else None
     run_on_main(save_configuration, args=[experiment, hparams["output_folder"]])
+    run_on_main(adopt_tokenizers, args=[hparams])
     run_on_main(prepare, args=[hparams])
 
     tokenizers = load_tokenizers(hparams)
     data = load_data(hparams, tokenizers)
     brain = make_brain(hparams, tokenizers, run_opts)
+    run_on_main(print, args=[parameter_table(hparams["encoder"], hparams["objectives"])])
+    start_from_earlier_run(hparams)
     brain.fit(
         hparams["epoch_counter"],
         data["train"].dataset,

@@ -29,6 +29,7 @@ from vmsp_brain.batches import (
     MultilingualDataset,
     MultilingualSampler,
 )
+from vmsp_brain.batching import FixedBatches
 from vmsp_brain.brain import VMSPBrain
 from vmsp_brain.encoders import ConformerEncoder
 from vmsp_brain.gradient_step import GradientStep
@@ -60,6 +61,7 @@ def main(data: Path, output: Path) -> None:
     """Train, then test on the training data."""
     torch.manual_seed(0)
     spoken = {path.stem: read_manifest(path, data) for path in sorted(data.glob("*.csv"))}
+    encoder = make_encoder()
     tokenizers, objectives, sources = {}, nn.ModuleDict(), {}
     for language, utterances in spoken.items():
         name, model = f"asr/{language}", output / f"{language}.model"
@@ -69,7 +71,7 @@ def main(data: Path, output: Path) -> None:
             name=name, source=language, vocab_size=VOCABULARY, d_model=D_MODEL
         )
         sources[language] = labelled_dataset(utterances, {name: tokenizers[name]})
-    objectives["ssl"] = Wav2Vec2Objective(latent_size=80, d_model=D_MODEL)
+    objectives["ssl"] = Wav2Vec2Objective(latent_size=encoder.latent_size, d_model=D_MODEL)
     everything = {key: item for utterances in spoken.values() for key, item in utterances.items()}
     hierarchy = Hierarchy(
         [
@@ -80,7 +82,7 @@ def main(data: Path, output: Path) -> None:
     )
     schedule = partial(LinearWarmupScheduler, 1e-3, num_warmup_steps=10, num_training_steps=1000)
     brain = VMSPBrain(
-        modules={"encoder": make_encoder(), "objectives": objectives},
+        modules={"encoder": encoder, "objectives": objectives},
         hierarchy=hierarchy,
         tokenizers=tokenizers,
         hparams={
@@ -97,8 +99,10 @@ def main(data: Path, output: Path) -> None:
         run_opts={"device": "cuda" if torch.cuda.is_available() else "cpu"},
     )
     train = MultilingualDataset({**sources, "ssl": unlabelled_dataset(everything)})
-    sizes = {source: len(dataset) for source, dataset in train.sources.items()}
-    sampler = MultilingualSampler(sizes, dict.fromkeys(sizes, BATCH), STEPS, seed=0)
+    batches = {
+        source: FixedBatches(len(dataset), BATCH) for source, dataset in train.sources.items()
+    }
+    sampler = MultilingualSampler(batches, STEPS, seed=0)
     loader = {"collate_fn": MultilingualBatch}
     brain.fit(range(1, EPOCHS + 1), train, train_loader_kwargs={**loader, "batch_sampler": sampler})
     durations = {

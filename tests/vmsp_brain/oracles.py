@@ -8,7 +8,7 @@ from types import SimpleNamespace
 from unittest.mock import Mock
 
 import torch
-from small_models import small_encoder, small_objectives
+from small_models import small_encoder_of, small_objectives, small_ssl
 from torch import Tensor
 from torchjd.aggregation import MoDoWeighting
 
@@ -28,19 +28,23 @@ def make_brain(
     order: str | list[Level],
     languages: list[str],
     pairs: list[str],
+    encoder: str = "conformer",
+    ssl: str = "wav2vec2",
     gradient_step: Callable[..., GradientStep] = GradientStep,
     **run_opts,
 ) -> VMSPBrain:
     """A small Brain, its levels given by an order of the paper or one by one."""
+    shared = small_encoder_of(encoder)
+    ssl = small_ssl(ssl, shared)
     torch.manual_seed(0)
-    objectives = small_objectives(languages, pairs, vocab_size=VOCABULARY)
+    objectives = small_objectives(languages, pairs, vocab_size=VOCABULARY, ssl=ssl)
     if isinstance(order, str):
         weighting = MoDoWeighting(gamma=GAMMA, rho=0.1)
         hierarchy = hierarchy_in_order(order, objectives, PENALTIES, weighting)
     else:
         hierarchy = Hierarchy(order, objectives)
     brain = VMSPBrain(
-        modules={"encoder": small_encoder(), "objectives": objectives},
+        modules={"encoder": shared, "objectives": objectives},
         hierarchy=hierarchy,
         tokenizers={},
         hparams={

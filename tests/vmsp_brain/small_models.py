@@ -1,9 +1,13 @@
 """Models small enough to be built and trained in a test."""
 
+import importlib
 from collections.abc import Iterable
 from functools import partial
+from pathlib import Path
 
 import torch
+from saved_models import saved_model
+from speechbrain.dataio.batch import PaddedBatch
 from speechbrain.lobes.features import Fbank
 from speechbrain.lobes.models.convolution import ConvolutionFrontEnd
 from speechbrain.lobes.models.transformer.TransformerASR import TransformerASR
@@ -13,6 +17,8 @@ from torch import nn
 from vmsp_brain.encoders import ConformerEncoder
 from vmsp_brain.objectives import (
     AttentionObjective,
+    BestRQObjective,
+    CPCObjective,
     CTCAttentionObjective,
     Wav2Vec2Objective,
     multilingual_objectives,
@@ -54,11 +60,53 @@ def small_encoder(
         attention_type="RoPEMHA",
         causal=False,
     )
-    return ConformerEncoder(Fbank(n_mels=N_MELS), front_end, conformer, augment)
+    return ConformerEncoder(Fbank(n_mels=N_MELS), front_end, conformer, augment=augment)
+
+
+ENCODERS = ("conformer", "wav2vec2", "hubert", "wavlm", "whisper")
+"""Kinds of encoders."""
+
+
+def small_encoder_of(kind: str, source: str | Path = "", **options) -> nn.Module:
+    """An encoder of one of the `ENCODERS`, with random weights and without dropout.
+
+    Those of transformers are loaded from a folder, as users load theirs; from ``source`` if given.
+    """
+    torch.manual_seed(1)
+    if kind == "conformer":
+        return small_encoder(**options)
+    module = importlib.import_module(f"vmsp_brain.encoders.{_module(kind)}")
+    make = module.WhisperEncoder if kind == "whisper" else module.Wav2Vec2Encoder
+    options = {"freeze_feature_extractor": False, **options}
+    return make(str(source or saved_model(kind)), save_path="", **options)
+
+
+def _module(kind: str) -> str:
+    return "whisper" if kind == "whisper" else "wav2vec2"
+
+
+SSL = ("wav2vec2", "cpc", "best_rq")
+"""Kinds of self-supervised objectives."""
+
+
+def small_ssl(kind: str, encoder: nn.Module) -> nn.Module:
+    """A self-supervised objective of one of the kinds `SSL` for an encoder."""
+    torch.manual_seed(0)
+    sizes = {"latent_size": encoder.latent_size, "d_model": encoder.d_model}
+    if kind == "wav2vec2":
+        sizes |= {"quantized_size": 8, "num_codes": 8, "num_negatives": 10}
+        return Wav2Vec2Objective(**sizes)
+    if kind == "cpc":
+        return CPCObjective(**sizes, window=6, steps=3, projection_size=8, num_negatives=10)
+    return BestRQObjective(**sizes, samples_per_frame=encoder.samples_per_frame, num_codes=16)
 
 
 def small_objectives(
-    languages: Iterable[str], pairs: Iterable[str], d_model: int = 16, vocab_size: int = 20
+    languages: Iterable[str],
+    pairs: Iterable[str],
+    d_model: int = 16,
+    vocab_size: int = 20,
+    ssl: nn.Module | None = None,
 ) -> nn.ModuleDict:
     """Heads over a `small_encoder`, by name."""
     decoder = {"vocab_size": vocab_size, "d_model": d_model, "num_layers": 1, "d_ffn": 32}
@@ -67,7 +115,7 @@ def small_objectives(
         pairs,
         recognition=partial(CTCAttentionObjective, **decoder),
         translation=partial(AttentionObjective, **decoder),
-        ssl=small_wav2vec2(d_model),
+        ssl=ssl or small_wav2vec2(d_model),
     )
 
 
@@ -84,3 +132,10 @@ def noise(*seconds: float, seed: int = 0) -> tuple[torch.Tensor, torch.Tensor]:
     for wav, length in zip(wavs, lengths, strict=True):
         wav[:length] = 0.1 * torch.randn(length, generator=generator)
     return wavs, torch.tensor(lengths) / max(lengths)
+
+
+def batch_of(*seconds: float) -> PaddedBatch:
+    """A batch of `noise` as the SSL objectives read it."""
+    wavs, lengths = noise(*seconds)
+    counts = (lengths * wavs.shape[1]).round().long()
+    return PaddedBatch([{"sig": wav[:n]} for wav, n in zip(wavs, counts, strict=True)])

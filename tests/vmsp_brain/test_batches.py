@@ -3,6 +3,7 @@
 from collections import Counter
 from itertools import islice
 
+import numpy as np
 import pytest
 import torch
 from speechbrain.dataio.dataloader import SaveableDataLoader
@@ -15,15 +16,35 @@ from vmsp_brain.batches import (
     MultilingualSampler,
     steps_of_one_pass,
 )
+from vmsp_brain.batching import Batching, DynamicBatches, FixedBatches
 
 SIZES = {"en": 41, "fr": 26, "ssl": 60}
 BATCH_SIZES = {"en": 3, "fr": 2, "ssl": 4}
+HOURS = {"en": 430, "fr": 264, "de": 184, "ca": 136, "es": 113}
+"""Of CoVoST 2's training sets."""
 
 
-def sampler(steps=20, seed=7, epoch=1, sizes=SIZES, rank=0, world_size=1) -> MultilingualSampler:
-    made = MultilingualSampler(sizes, BATCH_SIZES, steps, seed, rank, world_size)
+def fixed(sizes=SIZES) -> dict[str, Batching]:
+    return {source: FixedBatches(size, BATCH_SIZES[source]) for source, size in sizes.items()}
+
+
+def dynamic(sizes=SIZES) -> dict[str, Batching]:
+    generator = np.random.default_rng(0)
+    return {
+        source: DynamicBatches(generator.uniform(1, 10, size), 20.0, 5, max_batch_ex=4)
+        for source, size in sizes.items()
+    }
+
+
+def sampler(
+    steps=20, seed=7, epoch=1, sizes=SIZES, rank=0, world_size=1, cut=fixed
+) -> MultilingualSampler:
+    made = MultilingualSampler(cut(sizes), steps, seed, rank, world_size)
     made.set_epoch(epoch)
     return made
+
+
+both = pytest.mark.parametrize("cut", [fixed, dynamic])
 
 
 def dataset() -> MultilingualDataset:
@@ -42,21 +63,24 @@ def indices(batch, source: str) -> list[int]:
     return [index for _, found, index in batch if found == source]
 
 
+@both
 @pytest.mark.parametrize("world_size", [1, 2, 3])
-def test_draws_of_a_step_share_no_utterance_in_any_process(world_size):
-    shares = [sampler(rank=rank, world_size=world_size) for rank in range(world_size)]
+def test_draws_of_a_step_share_no_utterance_in_any_process(world_size, cut):
+    shares = [sampler(rank=rank, world_size=world_size, cut=cut) for rank in range(world_size)]
     for batches in zip(*shares, strict=True):
         keys = [key[1:] for batch in batches for key in batch]
         assert len(keys) == len(set(keys))
 
 
+@both
 @pytest.mark.parametrize("world_size", [1, 2, 3])
-def test_every_process_gets_something_in_every_draw_of_every_source(world_size):
+def test_every_process_gets_something_in_every_draw_of_every_source(world_size, cut):
     for rank in range(world_size):
-        for batch in sampler(rank=rank, world_size=world_size):
+        for batch in sampler(rank=rank, world_size=world_size, cut=cut):
             sizes = Counter((draw, source) for draw, source, _ in batch)
             assert set(sizes) == {(draw, source) for draw in (0, 1) for source in SIZES}
-            assert all(size <= BATCH_SIZES[source] for (_, source), size in sizes.items())
+            if cut is fixed:
+                assert all(size <= BATCH_SIZES[source] for (_, source), size in sizes.items())
 
 
 @pytest.mark.parametrize("world_size", [1, 2, 3])
@@ -80,11 +104,11 @@ def test_a_pass_sees_no_utterance_twice_and_leaves_fewer_than_one_per_draw(sourc
 
 def test_steps_of_one_pass_read_the_source_that_needs_most_once():
     sizes = {"en": 48, "fr": 12, "ssl": 16}  # en needs 8 steps, fr 3, ssl 2
-    steps = steps_of_one_pass(sizes, BATCH_SIZES)
+    steps = steps_of_one_pass(fixed(sizes).values())
     assert steps == 8
     read = [index for batch in sampler(steps, sizes=sizes) for index in indices(batch, "en")]
     assert sorted(read) == list(range(48))
-    assert steps_of_one_pass(sizes, BATCH_SIZES, world_size=2) == 4
+    assert steps_of_one_pass(fixed(sizes).values(), world_size=2) == 4
 
 
 def test_a_small_source_starts_again_with_every_pass():
@@ -101,27 +125,91 @@ def test_draws_of_a_small_source_change_from_pass_to_pass():
     assert len(first_draws) > 1
 
 
-def test_order_is_a_function_of_seed_and_epoch():
-    expected = list(sampler())
-    again = sampler()
+@both
+def test_order_is_a_function_of_seed_and_epoch(cut):
+    expected = list(sampler(cut=cut))
+    again = sampler(cut=cut)
     assert list(again) == expected
     assert list(again) == expected  # iterating changes nothing
-    assert list(sampler(epoch=2)) != expected
-    assert list(sampler(seed=8)) != expected
+    assert list(sampler(epoch=2, cut=cut)) != expected
+    assert list(sampler(seed=8, cut=cut)) != expected
 
 
-def test_order_of_a_source_does_not_depend_on_the_others_sizes():
+@both
+def test_order_of_a_source_does_not_depend_on_the_others_sizes(cut):
     other_sizes = {**SIZES, "ssl": 100}
-    for batch, other in zip(sampler(), sampler(sizes=other_sizes), strict=True):
+    for batch, other in zip(sampler(cut=cut), sampler(sizes=other_sizes, cut=cut), strict=True):
         assert indices(batch, "en") == indices(other, "en")
 
 
+@both
 @pytest.mark.parametrize("taken", [0, 1, 5, 19])
-def test_skipping_batches_equals_continuing_after_them(taken):
-    running = iter(sampler(epoch=3))
+def test_skipping_batches_equals_continuing_after_them(taken, cut):
+    running = iter(sampler(epoch=3, cut=cut))
     for _ in range(taken):
         next(running)
-    assert list(islice(sampler(epoch=3), taken, None)) == list(running)
+    assert list(islice(sampler(epoch=3, cut=cut), taken, None)) == list(running)
+
+
+@both
+def test_resuming_reads_none_of_the_audio_that_was_used_before(cut, tmp_path):
+    class Watched(MultilingualDataset):
+        def __init__(self):
+            super().__init__(dataset().sources)
+            self.read = []
+
+        def __getitem__(self, key):
+            self.read.append(key)
+            return super().__getitem__(key)
+
+    def loader(watched: Watched) -> SaveableDataLoader:
+        keys = sampler(steps=8, epoch=2, cut=cut)
+        return SaveableDataLoader(watched, batch_sampler=keys, collate_fn=MultilingualBatch)
+
+    first = loader(Watched())
+    batches = iter(first)
+    for _ in range(5):
+        next(batches)
+    first._speechbrain_save(tmp_path / "position")
+    watched = Watched()
+    again = loader(watched)
+    again._speechbrain_load(tmp_path / "position", end_of_epoch=False)
+    assert sum(1 for _ in again) == 3
+    expected = list(sampler(steps=8, epoch=2, cut=cut))[5:]
+    assert watched.read == [key for batch in expected for key in batch]
+
+
+@pytest.mark.parametrize(("kind", "utterances"), [("fixed", 200_000), ("dynamic", 30_000)])
+def test_at_covosts_size(kind, utterances):
+    """An epoch in CoVoST's proportions: draws, passes, coming back."""
+    rng = np.random.default_rng(0)
+    sizes = {source: utterances * hours // sum(HOURS.values()) for source, hours in HOURS.items()}
+    sizes["ssl"] = sum(sizes.values())
+    cut: dict[str, Batching] = {
+        source: FixedBatches(size, 32)
+        if kind == "fixed"
+        else DynamicBatches(rng.gamma(9.0, 0.6, size).clip(0.7, 20.0), 170.0, 60, 128)
+        for source, size in sizes.items()
+    }
+    steps = steps_of_one_pass([cut[language] for language in HOURS])
+    made = MultilingualSampler(cut, steps, seed=1234)
+    batches = list(made)
+    passes = {source: set() for source in sizes}
+    complete = Counter()
+    for batch in batches:
+        for source in sizes:
+            drawn = indices(batch, source)
+            assert len(drawn) == len(set(drawn))
+            if not passes[source].isdisjoint(drawn):  # the next pass has begun
+                assert sizes[source] - len(passes[source]) < 2
+                complete[source] += 1
+                passes[source] = set()
+            passes[source].update(drawn)
+    assert sizes["en"] - len(passes["en"]) < 2  # an epoch is a pass over the largest language
+    assert complete["en"] == 0
+    assert complete["es"] == 3  # of 113 hours against 430
+    middle = len(batches) // 2
+    assert list(islice(made, middle, middle + 3)) == batches[middle : middle + 3]
 
 
 def test_length_is_the_number_of_steps():
@@ -137,11 +225,6 @@ def test_a_source_too_small_for_the_draws_is_named(size, world_size):
 def test_the_smallest_possible_source_works():
     batches = list(sampler(sizes={**SIZES, "fr": 4}, world_size=2, rank=1))
     assert all(len(indices(batch, "fr")) == 2 for batch in batches)
-
-
-def test_a_batch_size_of_zero_is_named():
-    with pytest.raises(ValueError, match="fr"):
-        list(MultilingualSampler({"fr": 10}, {"fr": 0}, steps=1, seed=0))
 
 
 @pytest.mark.parametrize("batch_size", [1, 4, 100])

@@ -12,6 +12,7 @@ from oracles import (
     oracle_step,
     step_gradients,
 )
+from small_models import ENCODERS, SSL
 from speechbrain import Stage
 from torchjd.aggregation import UPGradWeighting
 
@@ -27,9 +28,23 @@ CASES = [
 ]
 
 
-@pytest.mark.parametrize(("order", "languages", "pairs"), CASES)
-def test_gradients_and_lambda_are_those_of_separate_backward_passes(order, languages, pairs):
-    brain = make_brain(order, languages, pairs)
+ONE_CASE = ("UAS", ["en", "fr"], ["fr-en"])
+MODELS = [
+    (*ONE_CASE, encoder, ssl)
+    for encoder in ENCODERS
+    for ssl in SSL
+    if (encoder, ssl) != ("conformer", "wav2vec2")  # those of all CASES
+]
+
+
+@pytest.mark.parametrize(
+    ("order", "languages", "pairs", "encoder", "ssl"),
+    [*((*case, "conformer", "wav2vec2") for case in CASES), *MODELS],
+)
+def test_gradients_and_lambda_are_those_of_separate_backward_passes(
+    order, languages, pairs, encoder, ssl
+):
+    brain = make_brain(order, languages, pairs, encoder, ssl)
     lambdas = list(brain.hierarchy.lambdas)
     for epoch, seeds in [(1, (1, 2)), (7, (3, 4))]:
         brain.on_stage_start(Stage.TRAIN, epoch)

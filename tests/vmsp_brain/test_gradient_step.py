@@ -12,6 +12,7 @@ from oracles import (
     oracle_step,
     step_gradients,
 )
+from small_models import ENCODERS
 from speechbrain import Stage
 from torch import Tensor, nn
 from torchjd.aggregation import MoDoWeighting
@@ -27,11 +28,13 @@ LAYERS = ["front_end", "block_01", "block_02", "norm"]
 SELECTIONS = [LAYERS, ["block_02"], ["block_01", "norm"], ["norm"], ["front_end", "block_02"], []]
 
 
-def small_brain(selected: list[str] | None = None, first_step: int = 1, **options) -> VMSPBrain:
+def small_brain(
+    selected: list[str] | None = None, first_step: int = 1, encoder: str = "conformer", **options
+) -> VMSPBrain:
     """A small Brain whose selection of layers is already made; steps 0, 10, ... measure."""
     run_opts = options.pop("run_opts", {})
     step = partial(GradientStep, selection=LayerSelection(efficient=True), **options)
-    brain = make_brain(*CASE, gradient_step=step, **run_opts)
+    brain = make_brain(*CASE, encoder=encoder, gradient_step=step, **run_opts)
     brain.gradient.selection.selected = selected
     brain.optimizer_step = first_step
     return brain
@@ -50,6 +53,16 @@ def test_selected_layers_get_lambda_and_the_others_the_uniform_combination(selec
         assert_close(step_gradients(brain, batch), expected)
         for found, value in zip(brain.hierarchy.lambdas, lambdas, strict=True):
             torch.testing.assert_close(found, value, rtol=1e-5, atol=1e-7)
+
+
+@pytest.mark.parametrize("encoder", [kind for kind in ENCODERS if kind != "conformer"])
+@pytest.mark.parametrize("selected", [["block_02"], []])
+def test_other_encoders_are_split_alike(encoder, selected):
+    brain = small_brain(selected, encoder=encoder)
+    batch = make_batch(brain)
+    gradients = oracle_gradients(brain, batch)
+    expected, _ = oracle_step(brain, [gradients], brain.hierarchy.lambdas, selected, bool(selected))
+    assert_close(step_gradients(brain, batch), expected)
 
 
 def test_with_all_layers_selected_efficient_mode_is_the_exact_method():

@@ -9,11 +9,15 @@ from collections.abc import Callable, Sequence
 from torch import nn
 
 from vmsp_brain.objectives.attention import AttentionObjective
+from vmsp_brain.objectives.best_rq import BestRQObjective
+from vmsp_brain.objectives.cpc import CPCObjective
 from vmsp_brain.objectives.ctc_attention import CTCAttentionObjective
 from vmsp_brain.objectives.wav2vec2 import Wav2Vec2Objective
 
 __all__ = [
     "AttentionObjective",
+    "BestRQObjective",
+    "CPCObjective",
     "CTCAttentionObjective",
     "Wav2Vec2Objective",
     "multilingual_objectives",

@@ -9,12 +9,14 @@ from contextlib import redirect_stderr, redirect_stdout
 from dataclasses import dataclass
 from pathlib import Path
 
+import torch
+
 ROOT = Path(__file__).parents[3]
 TINY = [
     "--d_model=16",
     "--nhead=4",
     "--d_ffn=32",
-    "--conformer={num_layers: 1, front_end_channels: 4, n_mels: 40}",
+    "--conformer={num_layers: 1, d_ffn: 32, front_end_channels: 4, n_mels: 40}",
     "--batch_size=2",
     "--ssl_batch_size=2",
     "--warmup_steps=2",
@@ -26,9 +28,13 @@ TINY = [
 
 
 def command(script: str, yaml_file: str, data: Path, out: Path, *more: str) -> list[str]:
-    """A command line; a later option takes the place of an earlier one of the same key."""
+    """A command line; a later option takes the place of an earlier one of the same key.
+
+    One without a value, such as ``--conformer=``, takes it away.
+    """
     options = [f"--data_folder={data}", f"--output_folder={out}", *TINY, *more]
     by_key = {option.partition("=")[0]: option for option in options}
+    by_key = {key: option for key, option in by_key.items() if not option.endswith("=")}
     script = str(ROOT / "recipes" / "CoVoST" / script)
     return [sys.executable, script, str(ROOT / "hparams" / yaml_file), *by_key.values()]
 
@@ -71,3 +77,14 @@ def _run(arguments: list[str], check: bool, **options) -> subprocess.CompletedPr
     done = subprocess.run(arguments, capture_output=True, text=True, env=environment, **options)
     assert done.returncode == 0 or not check, done.stdout + done.stderr
     return done
+
+
+def last_parameters(out: Path) -> dict[str, torch.Tensor]:
+    """All tensors of the last checkpoint."""
+    folder = max((out / "save").glob("CKPT*"))
+    tensors = {}
+    for part in ("encoder", "objectives", "encoder_optimizer", "heads_optimizer", "hierarchy"):
+        saved = torch.load(folder / f"{part}.ckpt", weights_only=True)
+        leaves, _ = torch.utils._pytree.tree_flatten_with_path(saved)
+        tensors |= {f"{part}{path}": leaf for path, leaf in leaves if torch.is_tensor(leaf)}
+    return tensors

@@ -47,7 +47,9 @@ def test_missing_empty_and_foreign_files(clips: Path):
 def test_paths_out_of_the_folder_are_not_opened(clips: Path):
     write_clip(clips.parent / "secret.mp3")
     (clips / "link.mp3").symlink_to(clips.parent / "secret.mp3")
-    for path in ("../secret.mp3", str(clips.parent / "secret.mp3"), "link.mp3"):
+    inside = str(clips / "good.mp3")  # absolute: it would be another clip on another machine
+    outside = str(clips.parent / "secret.mp3")
+    for path in ("../secret.mp3", outside, "link.mp3", inside, "../clips/good.mp3"):
         assert check_clip(clips, path).fault == "outside_clips_folder"
 
 

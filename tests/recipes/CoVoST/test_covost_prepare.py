@@ -1,6 +1,7 @@
 import csv
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -9,10 +10,13 @@ from pathlib import Path
 
 import covost_prepare
 import pytest
+import soundfile
 from corpus import DEV, TEST, TRAIN, edit_line, make_corpus, write_clip, write_tsv
 from covost_prepare import COLUMNS, main, manifest_path, prepare_covost
 from covost_tsv import CorpusError
 from speechbrain.dataio.dataset import DynamicItemDataset
+
+from vmsp_brain.manifests import read_manifest
 
 
 def rows_of(folder: Path, language: str, split: str) -> list[dict[str, str]]:
@@ -294,21 +298,56 @@ def test_done_work_is_kept_until_something_changes(corpus: Path, out: Path, caps
     assert "very cold" in rows_of(out, "fr", "train")[0]["translation"]
 
 
-def test_workers_do_not_change_the_manifests(corpus: Path, tmp_path: Path):
+@pytest.mark.parametrize("convert", [False, True])
+def test_workers_do_not_change_the_output(corpus: Path, tmp_path: Path, convert: bool):
+    files = {}
     for workers in (1, 2):
-        prepare(corpus, tmp_path / str(workers), workers=workers)
-    for path in (tmp_path / "1").glob("*.csv"):
-        assert path.read_bytes() == (tmp_path / "2" / path.name).read_bytes()
+        copy, out = tmp_path / f"corpus{workers}", tmp_path / f"out{workers}"
+        shutil.copytree(corpus, copy)
+        prepare(copy, out, convert_audio=convert, workers=workers)
+        made = [*out.glob("*.csv"), *copy.rglob("*.flac")]
+        files[workers] = {path.name: path.read_bytes() for path in made}
+    assert files[1] == files[2]
+    assert len(files[1]) == 3 + convert * (TRAIN + DEV + TEST)
 
 
-def test_a_killed_run_is_finished_by_the_next(corpus: Path, out: Path, tmp_path: Path):
-    prepare(corpus, tmp_path / "whole")
+def test_manifests_point_to_the_converted_clips(corpus: Path, out: Path, tmp_path: Path):
+    prepare(corpus, tmp_path / "original")
+    prepare(corpus, out, convert_audio=True)
+    for split in ("train", "dev", "test"):
+        original = rows_of(tmp_path / "original", "fr", split)
+        converted = rows_of(out, "fr", split)
+        assert [{**row, "wav": ""} for row in converted] == [{**row, "wav": ""} for row in original]
+        for utterance in read_manifest(manifest_path(out, "fr", split), corpus).values():
+            info = soundfile.info(utterance["wav"])
+            assert (info.format, info.samplerate) == ("FLAC", 16_000)
+            assert info.duration == pytest.approx(utterance["duration"], abs=1e-3)
+
+
+def test_converting_is_another_preparation(corpus: Path, out: Path):
+    prepare(corpus, out)
+    prepare(corpus, out, convert_audio=True)
+    assert rows_of(out, "fr", "train")[0]["wav"] == "$data_root/fr/flac/fr_0.mp3.flac"
+
+
+def test_a_faulty_training_clip_has_no_converted_one(corpus: Path, out: Path, capsys):
+    spoil(corpus, "truncated", 1)
+    prepare(corpus, out, convert_audio=True)
+    assert "fr: train: 1 left out: truncated" in capsys.readouterr().out
+    assert len(list((corpus / "fr" / "flac").iterdir())) == TRAIN - 1 + DEV + TEST
+
+
+@pytest.mark.parametrize("convert", [False, True])
+def test_a_killed_run_is_finished_by_the_next(corpus, out, tmp_path, convert: bool):
+    shutil.copytree(corpus, tmp_path / "copy")
+    prepare(tmp_path / "copy", tmp_path / "whole", convert_audio=convert)
     slow = (
         "import time, clip_check, covost_prepare\n"
         "check = clip_check.check_clip\n"
         "clip_check.check_clip = lambda *a: (time.sleep(0.4), check(*a))[1]\n"
         f"where = {str(corpus)!r}, {str(out)!r}\n"
-        "covost_prepare.prepare_covost(*where, ['fr'], ['fr-en'], workers=1)"
+        "covost_prepare.prepare_covost(\n"
+        f"    *where, ['fr'], ['fr-en'], workers=1, convert_audio={convert})"
     )
     environment = {**os.environ, "PYTHONPATH": str(Path(covost_prepare.__file__).parent)}
     process = subprocess.Popen([sys.executable, "-c", slow], env=environment)
@@ -320,11 +359,13 @@ def test_a_killed_run_is_finished_by_the_next(corpus: Path, out: Path, tmp_path:
     process.wait()
     assert not list(out.glob("*.csv"))
     examined = journal.read_text().count("fr_")
-    prepare(corpus, out)
+    prepare(corpus, out, convert_audio=convert)
     assert journal.read_text().count("fr_") == TRAIN + DEV + TEST
     assert 2 <= examined < TRAIN + DEV + TEST
     for path in (tmp_path / "whole").glob("*.csv"):
         assert path.read_bytes() == (out / path.name).read_bytes()
+    for path in (tmp_path / "copy" / "fr" / "flac").glob("*.flac"):
+        assert path.read_bytes() == (corpus / "fr" / "flac" / path.name).read_bytes()
 
 
 def test_a_full_disk_keeps_the_old_manifests(corpus: Path, out: Path, monkeypatch):

@@ -4,6 +4,7 @@ import re
 from pathlib import Path
 
 import pytest
+import torch
 from experiment_file import ExperimentFile
 from hyperpyyaml import load_hyperpyyaml
 from ruamel.yaml import YAML
@@ -87,6 +88,40 @@ def test_recipes_change_the_hierarchy_of_their_base_alone(tmp_path, name, sizes,
     levels = {key for key in own if "Level" in str(getattr(own[key], "tag", ""))}
     assert own.keys() - theirs.keys() - {"ssl_epochs"} == levels
     assert {key for key in theirs if str(own[key]) != str(theirs[key])} == {"order", "hierarchy"}
+
+
+@pytest.mark.parametrize("name", ["cpc.yaml", "best_rq.yaml"])
+@pytest.mark.parametrize("base", ["uas.yaml", "mini.yaml"])
+def test_other_self_supervision_changes_the_ssl_objective_alone(tmp_path, name, base):
+    overrides = (
+        f"base: {base}\ndata_folder: anywhere\noutput_folder: {tmp_path}\n"
+        "d_model: 16\nd_ffn: 16\nconformer: {num_layers: 1}"
+    )
+    other = ExperimentFile(str(ROOT / "hparams" / name), overrides)
+    reference = ExperimentFile(str(ROOT / "hparams" / base), overrides.partition("\n")[2])
+    hparams = other.load()
+    assert hparams["objectives"]["ssl"] is hparams["ssl"]
+    assert type(hparams["ssl"]) is not type(reference.load()["ssl"])
+    own, theirs = (YAML().load(experiment.text) for experiment in (other, reference))
+    assert own.keys() == theirs.keys()
+    assert {key for key in theirs if str(own[key]) != str(theirs[key])} == {"ssl"}
+
+
+def test_objects_of_a_file_with_a_base_are_made_after_the_seed(tmp_path):
+    overrides = f"base: mini.yaml\noutput_folder: {tmp_path}"
+    made = []
+    for other_seed in (1, 2):
+        torch.manual_seed(other_seed)
+        made.append(ExperimentFile(str(ROOT / "hparams" / "cpc.yaml"), overrides).load()["ssl"])
+    assert torch.equal(made[0].prediction.weight, made[1].prediction.weight)
+
+
+@pytest.mark.parametrize(("name", "millions"), [("uas.yaml", 83), ("uas_150m.yaml", 150)])
+def test_conformers_have_the_papers_number_of_parameters(tmp_path, name, millions):
+    overrides = f"data_folder: anywhere\noutput_folder: {tmp_path}"
+    encoder = ExperimentFile(str(ROOT / "hparams" / name), overrides).load()["encoder"]
+    found = sum(parameter.numel() for parameter in encoder.parameters()) / 1e6
+    assert found == pytest.approx(millions, rel=0.015)
 
 
 def test_a_missing_file_or_base_is_named(tmp_path):

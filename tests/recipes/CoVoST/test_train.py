@@ -10,21 +10,10 @@ from pathlib import Path
 import pytest
 import torch
 import yaml
-from commands import command, run
+from commands import command, last_parameters, run
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 from vmsp_brain.recorded_run import read_curves
-
-
-def last_parameters(out: Path) -> dict[str, torch.Tensor]:
-    """All tensors of the last checkpoint."""
-    folder = max((out / "save").glob("CKPT*"))
-    tensors = {}
-    for part in ("encoder", "objectives", "encoder_optimizer", "heads_optimizer", "hierarchy"):
-        saved = torch.load(folder / f"{part}.ckpt", weights_only=True)
-        leaves, _ = torch.utils._pytree.tree_flatten_with_path(saved)
-        tensors |= {f"{part}{path}": leaf for path, leaf in leaves if torch.is_tensor(leaf)}
-    return tensors
 
 
 def test_results_agree_with_the_table_and_the_hypotheses(uas_run):
@@ -104,11 +93,15 @@ def test_debug_mode_runs_a_few_batches(mini_covost: Path, tmp_path: Path):
     assert len((tmp_path / "run" / "train_log.txt").read_text().splitlines()) == 2
 
 
-def test_usa_trains_too(mini_covost: Path, tmp_path: Path):
+def test_usa_trains_on_converted_clips_in_batches_of_a_duration(mini_covost: Path, tmp_path: Path):
     run(
         "train.py", "usa.yaml", mini_covost, tmp_path / "run", "--languages=[en, fr]",
         "--pairs=[fr-en]", "--number_of_epochs=1", "--st_vocabulary=separate",
+        "--convert_audio=True", "--dynamic_batching=True", "--max_batch_length=8.0",
+        "--ssl_max_batch_length=8.0", "--num_buckets=5", "--sampling_temperature=2.0",
     )  # fmt: skip
+    manifest = (tmp_path / "run" / "manifests" / "fr_train.csv").read_text()
+    assert manifest.count(".mp3.flac,") == 24
     results = json.loads((tmp_path / "run" / "results.json").read_text())
     assert set(results["bleu"]) == {"fr-en"}
     assert (tmp_path / "run" / "tokenizers" / "st_fr-en.model").exists()

@@ -1,28 +1,20 @@
-"""Masks, negatives and the contrastive loss of wav2vec 2.0."""
+"""Negatives, contrastive and diversity loss of wav2vec 2.0."""
 
 import math
 
 import pytest
 import torch
-from small_models import LATENT_SIZE, noise, small_encoder, small_wav2vec2
+from small_models import LATENT_SIZE, small_encoder, small_wav2vec2
 from speechbrain.dataio.batch import PaddedBatch
 from torch import Tensor
 
 from vmsp_brain.objectives import Wav2Vec2Objective
-from vmsp_brain.objectives.wav2vec2 import MaskedFrames
-
-LENGTHS = torch.tensor([200, 3, 57, 1, 120])
+from vmsp_brain.objectives.masking import MaskedFrames
 
 
 def objective(**overrides) -> Wav2Vec2Objective:
     arguments = {"quantized_size": 8, "num_codes": 8, "num_negatives": 10, **overrides}
     return Wav2Vec2Objective(LATENT_SIZE, 16, **arguments)
-
-
-def batch_of(*seconds: float) -> PaddedBatch:
-    wavs, lengths = noise(*seconds)
-    counts = (lengths * wavs.shape[1]).round().long()
-    return PaddedBatch([{"sig": wav[:n]} for wav, n in zip(wavs, counts, strict=True)])
 
 
 def every_third(lengths: Tensor, max_len: int) -> Tensor:
@@ -31,66 +23,16 @@ def every_third(lengths: Tensor, max_len: int) -> Tensor:
     return (frame % 3 == 0) & (frame < lengths.unsqueeze(1))
 
 
-def spans(row: Tensor) -> list[int]:
-    """Lengths of the runs of True."""
-    text = "".join("x" if value else " " for value in row.tolist())
-    return [len(run) for run in text.split()]
-
-
-@pytest.mark.parametrize("mask_start", [0.0, 0.05, 0.5, 1.0])
-def test_mask_is_in_valid_frames_with_at_least_one_span_each(mask_start):
-    made = objective(mask_start=mask_start)
-    valid = torch.arange(200) < LENGTHS.unsqueeze(1)
-    for _ in range(20):
-        mask = made.mask(LENGTHS, 200)
-        assert mask.shape == valid.shape and mask.dtype == torch.bool
-        assert not (mask & ~valid).any()
-        assert mask.any(1).all()
-
-
-def test_spans_have_their_length_unless_the_utterance_ends():
-    made = objective(mask_start=0.02, mask_length=5)
-    for _ in range(20):
-        mask = made.mask(LENGTHS, 200)
-        for row, length in zip(mask, LENGTHS.tolist(), strict=True):
-            runs = spans(row[:length])
-            if row[length - 1]:
-                runs.pop()  # may be cut off
-            assert all(run >= 5 for run in runs)
-
-
-def test_without_chance_every_utterance_has_exactly_one_span():
-    mask = objective(mask_start=0.0, mask_length=5).mask(LENGTHS, 200)
-    for row, length in zip(mask, LENGTHS.tolist(), strict=True):
-        assert len(spans(row)) == 1
-        assert spans(row)[0] == 5 or row[length - 1]
-
-
-@pytest.mark.parametrize(("mask_start", "mask_length"), [(0.1, 5), (0.065, 10), (0.3, 1)])
-def test_masked_share_is_close_to_its_expectation(mask_start, mask_length):
-    """Frame t is masked unless none of the min(t + 1, mask_length) starts before it is."""
-    utterances, frames = 200, 400
-    mask = objective(mask_start=mask_start, mask_length=mask_length).mask(
-        torch.full((utterances,), frames), frames
-    )
-    reach = torch.arange(1, frames + 1).clamp(max=mask_length)
-    expected = (1 - (1 - mask_start) ** reach.double()).mean().item()
-    # Frames of a span go together, so the 80 000 frames count as at least 8 000 independent ones
-    assert mask.double().mean().item() == pytest.approx(expected, abs=4 * (0.25 / 8000) ** 0.5)
-
-
-def test_masked_share_of_an_utterance_does_not_depend_on_the_longest_of_its_batch():
-    made, short = objective(), torch.full((400,), 50)
-    alone = made.mask(short, 50).double().mean().item()
-    padded = made.mask(short, 500)[:, :50].double().mean().item()
-    assert alone == pytest.approx(padded, abs=0.04)
+def mask_of(counts: Tensor) -> Tensor:
+    """A mask with so many masked frames in each utterance."""
+    return torch.arange(int(counts.max())) < counts.unsqueeze(1)
 
 
 @pytest.mark.parametrize("counts", [[7, 2, 30], [1, 5], [2, 2]])
 def test_negatives_are_of_the_same_utterance_and_never_the_frame_itself(counts):
     counts = torch.tensor(counts)
     owner = torch.repeat_interleave(torch.arange(len(counts)), counts)
-    negatives = objective(num_negatives=500).negatives(counts)
+    negatives = objective(num_negatives=500).negatives(mask_of(counts))
     assert negatives.shape == (500, len(owner))
     assert (owner[negatives] == owner).all()
     itself = negatives == torch.arange(len(owner))
@@ -99,39 +41,18 @@ def test_negatives_are_of_the_same_utterance_and_never_the_frame_itself(counts):
 
 
 def test_every_other_masked_frame_is_as_likely_a_negative():
-    negatives = objective(num_negatives=6000).negatives(torch.tensor([5]))
+    negatives = objective(num_negatives=6000).negatives(mask_of(torch.tensor([5])))
     for frame in range(5):
         shares = torch.bincount(negatives[:, frame], minlength=5) / 6000
         others = [i for i in range(5) if i != frame]
         assert (shares[others] - 0.25).abs().max() < 4 * (0.25 * 0.75 / 6000) ** 0.5
 
 
-def test_masked_frames_hidden_states_do_not_depend_on_the_rest_of_the_batch(monkeypatch):
-    made, encoder = objective().eval(), small_encoder().eval()
-    monkeypatch.setattr(made, "mask", every_third)
-    together = made.encode(encoder, batch_of(1.0, 0.4))
-    own = made.encode(encoder, batch_of(1.0))
-    first = int(together.counts[0])
-    assert together.counts.tolist() == [9, 4]  # 26 and 11 frames
-    torch.testing.assert_close(together.hidden[:first], own.hidden, rtol=0, atol=1e-5)
-    torch.testing.assert_close(together.latents[:first], own.latents, rtol=0, atol=1e-5)
-
-
-def test_encoder_does_not_see_what_is_masked(monkeypatch):
-    made, encoder = objective().eval(), small_encoder().eval()
-    monkeypatch.setattr(made, "mask", lambda lengths, n: torch.ones(1, n, dtype=torch.bool))
-    first = made.encode(encoder, batch_of(1.0))
-    other = PaddedBatch([{"sig": noise(1.0, seed=5)[0][0]}])
-    second = made.encode(encoder, other)
-    assert torch.equal(first.hidden, second.hidden)
-    assert not torch.allclose(first.latents, second.latents)
-
-
 def test_loss_is_the_contrastive_loss_written_out(monkeypatch):
     made = objective(diversity_weight=0.0, temperature=0.2).eval()
     counts = torch.tensor([4, 6])
-    frames = MaskedFrames(torch.randn(10, 16), torch.randn(10, LATENT_SIZE), counts)
-    negatives = made.negatives(counts)
+    frames = MaskedFrames(torch.randn(10, 16), torch.randn(10, LATENT_SIZE), mask_of(counts))
+    negatives = made.negatives(mask_of(counts))
     monkeypatch.setattr(made, "negatives", lambda _: negatives)
     targets, _ = made.quantizer(frames.latents.unsqueeze(0))
     targets, predicted = targets[0], made.projection(frames.hidden)
@@ -149,8 +70,8 @@ def test_diversity_loss_is_the_share_of_unused_codes(monkeypatch):
     weighted, plain = objective(diversity_weight=0.5).eval(), objective(diversity_weight=0.0).eval()
     plain.load_state_dict(weighted.state_dict())
     counts = torch.tensor([10])
-    frames = MaskedFrames(torch.randn(10, 16), torch.randn(10, LATENT_SIZE), counts)
-    negatives = plain.negatives(counts)
+    frames = MaskedFrames(torch.randn(10, 16), torch.randn(10, LATENT_SIZE), mask_of(counts))
+    negatives = plain.negatives(mask_of(counts))
     for made in (weighted, plain):
         monkeypatch.setattr(made, "negatives", lambda _: negatives)
     logits = plain.quantizer.quantiser.weight_proj(frames.latents).view(10, 2, 8)
@@ -163,7 +84,7 @@ def test_diversity_loss_is_the_share_of_unused_codes(monkeypatch):
 def test_an_utterance_with_a_single_masked_frame_gives_a_finite_loss():
     made = objective()
     counts = torch.tensor([1, 1])
-    frames = MaskedFrames(torch.randn(2, 16), torch.randn(2, LATENT_SIZE), counts)
+    frames = MaskedFrames(torch.randn(2, 16), torch.randn(2, LATENT_SIZE), mask_of(counts))
     assert made.loss(frames, None).isfinite()
 
 
@@ -195,18 +116,8 @@ def test_loss_falls_under_chance_and_the_codes_do_not_collapse(monkeypatch):
     chance = math.log(1 + made.num_negatives)
     assert sum(losses[-10:]) / 10 < 0.6 * chance
     targets = made.quantizer(frames.latents.unsqueeze(0))[0][0]
-    negatives = targets[made.negatives(frames.counts)]
+    negatives = targets[made.negatives(frames.mask)]
     assert (negatives != targets).any(-1).float().mean() > 0.7  # else they would not count
-
-
-def test_gradients_reach_encoder_and_quantizer():
-    made, encoder, batch = small_wav2vec2(), small_encoder(), batch_of(1.0, 0.7)
-    made.loss(made.encode(encoder, batch), batch).backward()
-    for layer in encoder.layers().values():
-        assert any(p.grad is not None and p.grad.any() for p in layer.parameters())
-    trained = {name: p for name, p in made.named_parameters() if p.requires_grad}
-    for name, parameter in trained.items():
-        assert parameter.grad is not None and parameter.grad.any(), name
 
 
 def test_temperature_of_the_quantizer_falls_with_the_steps():

@@ -1,80 +1,48 @@
-"""The shared speech encoder: waveforms in, hidden states out, with its layers named in order.
+"""A Conformer of SpeechBrain's parts as the shared encoder."""
 
-Every encoder has two halves, so that a self-supervised objective can stand between them:
-``extract`` turns waveforms into latents, ``contextualize`` turns (masked) latents into hidden
-states. Recognition and translation call the encoder whole.
-"""
-
-from dataclasses import dataclass
-from typing import Protocol
+import math
 
 import torch
-from speechbrain.dataio.dataio import length_to_mask
 from speechbrain.lobes.features import Fbank
 from speechbrain.lobes.models.convolution import ConvolutionFrontEnd
+from speechbrain.lobes.models.transformer.Conformer import ConformerEncoderLayer
 from speechbrain.lobes.models.transformer.TransformerASR import TransformerASR
 from speechbrain.processing.features import InputNormalization
 from torch import Tensor, nn
 
-
-@dataclass
-class Frames:
-    """A batch of frame sequences of different lengths.
-
-    Arguments
-    ---------
-    data : Tensor
-        (B, T, D).
-    lengths : Tensor
-        Valid frames of each sequence, (B,), integers.
-    """
-
-    data: Tensor
-    lengths: Tensor
-
-    @property
-    def relative_lengths(self) -> Tensor:
-        """Lengths as SpeechBrain takes them, relative to T, (B,)."""
-        return self.lengths / self.data.shape[1]
-
-    @property
-    def mask(self) -> Tensor:
-        """True where a frame is not padding, (B, T)."""
-        return length_to_mask(self.lengths, max_len=self.data.shape[1]).bool()
-
-
-class Encoder(Protocol):
-    """What objectives and the Brain need of an encoder."""
-
-    def __call__(self, wavs: Tensor, relative_lengths: Tensor) -> Frames: ...
-
-    def extract(self, wavs: Tensor, relative_lengths: Tensor) -> Frames: ...
-
-    def contextualize(self, latents: Frames) -> Frames: ...
-
-    def layers(self) -> dict[str, nn.Module]: ...
+from vmsp_brain.encoders.filter_banks import normalized_filter_banks
+from vmsp_brain.encoders.interface import SAMPLE_RATE, Frames
 
 
 class ConformerEncoder(nn.Module):
-    """Log-Mel features, a convolutional front-end that subsamples by 4, Conformer blocks.
+    """Log-Mel features, a convolutional front-end that subsamples, Conformer or Transformer blocks.
 
-    Features are normalized per utterance and every convolution sees zeros where there is padding,
-    so that an utterance's hidden states do not depend on what it is batched with. (SpeechBrain's
-    Conformer alone lets its depthwise convolutions see the padded frames.)
+    Every convolution sees zeros where there is padding, so that an utterance's hidden states do not
+    depend on what it is batched with. (SpeechBrain's Conformer alone lets its depthwise
+    convolutions see the padded frames.)
 
     Arguments
     ---------
     features : Fbank
-        SpeechBrain's filter banks, 10 ms hop.
+        SpeechBrain's filter banks, of audio at 16 kHz.
     front_end : ConvolutionFrontEnd
-        SpeechBrain's front-end with stride 2 in time in each of its blocks.
+        SpeechBrain's front-end.
     conformer : TransformerASR
-        SpeechBrain's Transformer with ``encoder_module: conformer`` and no decoder.
+        SpeechBrain's Transformer without decoder, ``encoder_module: conformer`` or ``transformer``.
+    normalize : Module, optional
+        Normalizes filter banks, given relative lengths; per utterance if not given.
     augment : Module, optional
         Applied to the normalized filter banks (B, T, F) in training, SpecAugment for example.
 
+    Raises
+    ------
+    ValueError
+        If the features are of another sampling rate, or the front-end's width is not what the
+        Conformer takes.
+
     Example
     -------
+    >>> import torch
     >>> from functools import partial
     >>> from speechbrain.nnet.CNN import Conv2d
     >>> front_end = ConvolutionFrontEnd(
@@ -93,28 +61,31 @@ class ConformerEncoder(nn.Module):
     (torch.Size([2, 26, 32]), tensor([26, 13]))
     """
 
+    max_seconds = math.inf
+
     def __init__(
         self,
         features: Fbank,
         front_end: ConvolutionFrontEnd,
         conformer: TransformerASR,
+        normalize: nn.Module | None = None,
         augment: nn.Module | None = None,
     ) -> None:
         super().__init__()
         self.features = features
-        self.normalize = InputNormalization(norm_type="sentence")
+        self.normalize = normalize or InputNormalization(norm_type="sentence")
         self.front_end = front_end
         self.conformer = conformer
         self.augment = augment
-        self.hop_samples = features.compute_STFT.hop_length
+        self.latent_size = conformer.custom_src_module.layers[0].w.in_features
+        self.d_model = conformer.custom_src_module.layers[0].w.out_features
+        self.strides = [block.get_filter_properties().stride for block in front_end.children()]
+        self.samples_per_frame = features.compute_STFT.hop_length * math.prod(self.strides)
+        self._check()
         self._valid = torch.ones(1, 1, 1)  # (B, 1, T), the mask of the batch being encoded
         for block in conformer.encoder.layers:
-            block.convolution_module.bottleneck.register_forward_hook(self._zero_padding)
-
-    @property
-    def latent_size(self) -> int:
-        """Width of the latents that `extract` gives."""
-        return self.conformer.custom_src_module.layers[0].w.in_features
+            if isinstance(block, ConformerEncoderLayer):
+                block.convolution_module.bottleneck.register_forward_hook(self._zero_padding)
 
     def forward(self, wavs: Tensor, relative_lengths: Tensor) -> Frames:
         """Hidden states (B, T, D) of waveforms (B, samples) at 16 kHz."""
@@ -122,19 +93,12 @@ class ConformerEncoder(nn.Module):
 
     def extract(self, wavs: Tensor, relative_lengths: Tensor) -> Frames:
         """Latents (B, T, C), about 25 a second, of waveforms (B, samples) at 16 kHz."""
-        samples = torch.round(relative_lengths * wavs.shape[1]).long()
-        with torch.no_grad(), torch.autocast(wavs.device.type, enabled=False):
-            filter_banks = self.features(wavs.float())
-            frames = Frames(filter_banks, samples // self.hop_samples + 1)
-            # Half a frame less, for SpeechBrain's mask rounds 52/201 of 201 frames up to 53.
-            frames.data = self.normalize(
-                filter_banks, (frames.lengths - 0.5) / filter_banks.shape[1]
-            )
-            if self.training and self.augment is not None:
-                frames.data = self.augment(frames.data)
-        for block in self.front_end.children():
+        frames = normalized_filter_banks(self.features, self.normalize, wavs, relative_lengths)
+        if self.training and self.augment is not None:
+            frames.data = self.augment(frames.data)
+        for block, stride in zip(self.front_end.children(), self.strides, strict=True):
             zeroed = frames.data * _expand(frames.mask, frames.data)
-            frames = Frames(block(zeroed), (frames.lengths + 1) // 2)
+            frames = Frames(block(zeroed), (frames.lengths + stride - 1) // stride)
         return Frames(frames.data.flatten(2), frames.lengths)
 
     def contextualize(self, latents: Frames) -> Frames:
@@ -151,6 +115,23 @@ class ConformerEncoder(nn.Module):
             **{f"block_{number:02d}": block for number, block in enumerate(blocks, start=1)},
             "norm": self.conformer.encoder.norm,
         }
+
+    def _check(self) -> None:
+        rate = self.features.compute_STFT.sample_rate
+        if rate != SAMPLE_RATE:
+            raise ValueError(
+                f"features: the filter banks are of audio at {rate} Hz, expected {SAMPLE_RATE} Hz. "
+                "Set their sample_rate, or take a model trained at that rate."
+            )
+        with torch.no_grad():
+            bands = self.features.compute_fbanks.n_mels
+            width = self.front_end.eval()(torch.zeros(1, 8, bands)).flatten(2).shape[2]
+        self.front_end.train()
+        if width != self.latent_size:
+            raise ValueError(
+                f"front_end: it gives {width} values per frame of {bands} Mel bands, but the "
+                f"Conformer's input_size is {self.latent_size}. Make them equal."
+            )
 
     def _zero_padding(self, module: nn.Module, inputs: tuple[Tensor], output: Tensor) -> Tensor:
         return output * self._valid.to(output.dtype)  # (B, D, T)

@@ -1,0 +1,82 @@
+"""What the Brain, the conflict analysis and the objectives need of an encoder, whichever it is.
+
+Every encoder has two halves, so that a self-supervised objective can stand between them:
+``extract`` turns waveforms into latents, ``contextualize`` turns (masked) latents into hidden
+states. Recognition and translation call the encoder whole.
+"""
+
+from dataclasses import dataclass
+from typing import Protocol
+
+import torch
+from speechbrain.dataio.dataio import length_to_mask
+from torch import Tensor, nn
+
+SAMPLE_RATE = 16_000
+"""Sampling rate of the waveforms that all encoders take, in Hz."""
+
+
+@dataclass
+class Frames:
+    """A batch of frame sequences of different lengths.
+
+    Arguments
+    ---------
+    data : Tensor
+        (B, T, D).
+    lengths : Tensor
+        Valid frames of each sequence, (B,), integers.
+    """
+
+    data: Tensor
+    lengths: Tensor
+
+    @property
+    def relative_lengths(self) -> Tensor:
+        """Lengths as SpeechBrain takes them, relative to T, (B,)."""
+        return self.lengths / self.data.shape[1]
+
+    @property
+    def mask(self) -> Tensor:
+        """True where a frame is not padding, (B, T)."""
+        return length_to_mask(self.lengths, max_len=self.data.shape[1]).bool()
+
+
+class Encoder(Protocol):
+    """A ``torch.nn.Module`` with the two halves, its sizes and its layers.
+
+    Attributes
+    ----------
+    latent_size, d_model : int
+        Widths of the latents and of the hidden states.
+    samples_per_frame : int
+        Samples at 16 kHz from one latent, and one hidden state, to the next.
+    max_seconds : float
+        The longest utterance that it takes; infinite if there is no limit.
+    """
+
+    latent_size: int
+    d_model: int
+    samples_per_frame: int
+    max_seconds: float
+
+    def __call__(self, wavs: Tensor, relative_lengths: Tensor) -> Frames:
+        """Hidden states (B, T, D) of waveforms (B, samples) at 16 kHz; T is the longest's."""
+
+    def extract(self, wavs: Tensor, relative_lengths: Tensor) -> Frames:
+        """Latents (B, T, C) of waveforms (B, samples) at 16 kHz."""
+
+    def contextualize(self, latents: Frames) -> Frames:
+        """Hidden states (B, T, D) of latents (B, T, C)."""
+
+    def layers(self) -> dict[str, nn.Module]:
+        """The parts by name in the order in which they are applied, every parameter in exactly one.
+
+        Each but the first is called as a module, all that reaches the output from the layers below
+        it goes through its inputs, and the last one's output is the encoder's.
+        """
+
+
+def number_of_samples(wavs: Tensor, relative_lengths: Tensor) -> Tensor:
+    """Valid samples of each waveform, (B,), integers."""
+    return torch.round(relative_lengths * wavs.shape[1]).long()

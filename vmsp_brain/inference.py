@@ -4,10 +4,11 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import torch
+from speechbrain.dataio import audio_io
 from speechbrain.inference.interfaces import Pretrained
 from torch import Tensor
 
-from vmsp_brain.manifests import SAMPLE_RATE, load_audio
+from vmsp_brain.manifests import SAMPLE_RATE, mono_at_model_rate
 
 SHORTEST = 0.025
 """Seconds of audio that make a frame; less is refused."""
@@ -138,13 +139,13 @@ class SpeechTranslator(Pretrained):
     def load_audio(self, path: str | Path) -> Tensor:
         """Waveform of a local audio file, mono, at 16 kHz, (samples,).
 
-        The same reading as in training, which SpeechBrain's ``load_audio`` does not do.
+        Resampled as in training, which SpeechBrain's ``load_audio`` does not do.
         """
         if not Path(path).is_file():
             raise FileNotFoundError(f"{path}: there is no such file.")
         try:
-            waveform = load_audio(str(path))
-        except RuntimeError as error:  # of SpeechBrain and of libsndfile
+            waveform = mono_at_model_rate(*audio_io.load(str(path)))
+        except RuntimeError as error:
             raise ValueError(
                 f"{path} cannot be read as audio ({error}). It is damaged or of a kind that "
                 "libsndfile does not know; try WAV, FLAC, MP3 or OGG."

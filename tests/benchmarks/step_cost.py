@@ -14,6 +14,7 @@ import argparse
 import itertools
 import json
 import multiprocessing
+import os
 import resource
 import statistics
 import sys
@@ -317,6 +318,7 @@ def time_steps(connection, variant: Variant) -> None:
 
 def measure_memory(connection, variant: Variant) -> None:
     """A process: MiB that a variant's step adds at its peak."""
+    torch.set_num_threads(1)
     before = peak_memory()
     step = variant.make(variant.objectives)
     step(make_batch(variant.objectives))  # optimizers' state
@@ -340,10 +342,13 @@ def measure(variants: Mapping[str, Variant], rounds: int, base: str) -> dict[str
         other.close()
         return connection
 
+    # Freed memory goes back to the system at once, so that the peak is what was in use.
+    os.environ["MALLOC_MMAP_THRESHOLD_"] = "65536"
     memory = {
         name: start(measure_memory, variant).recv()
         for name, variant in tqdm(variants.items(), "memory")
     }
+    del os.environ["MALLOC_MMAP_THRESHOLD_"]
     connections = {}
     for name, variant in tqdm(variants.items(), "models"):
         connections[name] = start(time_steps, variant)

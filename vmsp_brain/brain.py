@@ -133,25 +133,37 @@ class VMSPBrain(sb.Brain):
         return [{name: float(loss) for name, loss in draw.items()} for draw in collected]
 
     def _collect_source(self, draw: int, source: str, part: PaddedBatch) -> dict[str, Tensor]:
-        trained = self.hierarchy.trained(self.epoch)
-        num_losses = sum(objective.name in trained for objective in self.objectives_of[source])
-        with self.training_ctx, self.gradient.forward(num_losses) as cut:
-            _, losses = self.compute_losses(source, part, trained)
-        self.gradient.add(
-            draw,
-            {name: self.scaler.scale(loss) for name, loss in losses.items()},
-            self.heads,
-            cut,
-            average=1.0 / self.grad_accumulation_factor,
-            loss_scale=self.scaler.get_scale(),
-        )
-        return {name: loss.detach() for name, loss in losses.items()}
+        objectives = self._objectives(source, self.hierarchy.trained(self.epoch))
+        if not objectives:
+            return {}
+        with self.training_ctx, self.gradient.forward(len(objectives)) as forward:
+            frames = objectives[0].encode(self.modules.encoder, part)
+
+        def differentiate(objective: nn.Module) -> Tensor:
+            with self.training_ctx:
+                loss = objective.loss(frames, part)
+            self.gradient.add(
+                draw,
+                objective.name,
+                self.scaler.scale(loss),
+                self.heads[objective.name],
+                forward,
+                average=1.0 / self.grad_accumulation_factor,
+                loss_scale=self.scaler.get_scale(),
+            )
+            return loss.detach()
+
+        # One head's graph at a time: it is free before the next one's is made.
+        return {objective.name: differentiate(objective) for objective in objectives}
+
+    def _objectives(self, source: str, wanted: Container[str]) -> list[nn.Module]:
+        return [item for item in self.objectives_of[source] if item.name in wanted]
 
     def compute_losses(
         self, source: str, part: PaddedBatch, wanted: Container[str]
     ) -> tuple[object, dict[str, Tensor]]:
         """One encoder forward, and from it the loss of every wanted objective of the source."""
-        objectives = [item for item in self.objectives_of[source] if item.name in wanted]
+        objectives = self._objectives(source, wanted)
         if not objectives:
             return None, {}
         frames = objectives[0].encode(self.modules.encoder, part)

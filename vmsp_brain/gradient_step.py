@@ -57,6 +57,14 @@ class Plan:
     boundary: int
 
 
+@dataclass
+class SharedForward:
+    """One encoder forward, and how many of its losses are still to be differentiated."""
+
+    num_losses: int
+    cut: GraphCut | None = None
+
+
 class GradientStep:
     """Collects the gradients of one step and combines them.
 
@@ -150,76 +158,90 @@ class GradientStep:
         return Plan(selected, kept, sketched, updates, measures, boundary)
 
     @contextmanager
-    def forward(self, num_losses: int) -> Iterator[GraphCut | None]:
-        """Compute losses that share one encoder forward in here; gives what `add` wants.
+    def forward(self, num_losses: int) -> Iterator[SharedForward]:
+        """Run an encoder forward of so many losses in here; gives what `add` wants.
 
         A single loss needs no boundary: its one backward pass serves all layers.
         """
         names = list(self.modules)
         if num_losses < 2 or self.plan.boundary == 0:
-            yield None
+            yield SharedForward(num_losses)
         elif self.plan.boundary == len(names):
             with cut_after(self.modules[names[-1]]) as cut:
-                yield cut
+                yield SharedForward(num_losses, cut)
         else:
             with cut_before(self.modules[names[self.plan.boundary]]) as cut:
-                yield cut
+                yield SharedForward(num_losses, cut)
 
     def add(
         self,
         draw: int,
-        losses: Mapping[str, Tensor],
-        heads: Mapping[str, Sequence[Parameter]],
-        cut: GraphCut | None,
+        name: str,
+        loss: Tensor,
+        head: Sequence[Parameter],
+        forward: SharedForward,
         average: float = 1.0,
         loss_scale: float = 1.0,
     ) -> None:
-        """Differentiate the losses of one forward, and free its graph.
+        """Differentiate one loss; the last one of a forward frees the encoder's graph.
 
-        Every head's own gradient, unweighted, goes to its ``.grad``. A loss that is not finite is
+        The head's own gradient, unweighted, goes to its ``.grad``. A loss that is not finite is
         left out, and its objective noted in ``left_out``.
 
         Arguments
         ---------
         draw : int
             0 or 1.
-        losses : dict
-            By objective.
-        heads : dict
-            Each objective's own trainable parameters.
-        cut : GraphCut, optional
-            Of the losses' forward.
+        name : str
+            The loss's objective.
+        loss : Tensor
+            A scalar.
+        head : list of Parameter
+            The objective's own trainable parameters.
+        forward : SharedForward
+            The encoder forward from which the loss comes.
         average : float
             1 / the number of micro-batches.
         loss_scale : float
-            By which the losses are multiplied; kept in ``.grad``, undone in the rows.
+            By which the loss is multiplied; kept in ``.grad``, undone in the rows.
 
         Raises
         ------
         ValueError
-            If a loss reaches the layers below a boundary by a way around it.
+            If the loss reaches the layers below a boundary by a way around it.
         """
-        shared, leaves = self.shared, cut.leaves if cut else []
-        scale = average / loss_scale
-        for number, (name, loss) in enumerate(losses.items(), start=1):
-            if not loss.isfinite():
-                self.left_out.add(name)
-                continue
-            head = heads[name]
-            gradients = torch.autograd.grad(
-                loss,
-                [*shared, *head, *leaves],
-                retain_graph=number < len(losses),
-                allow_unused=True,
-            )
-            accumulate(head, gradients[len(shared) : len(shared) + len(head)], average / DRAWS)
-            self._add_shared(draw, name, gradients[: len(shared)], cut, average, scale)
-            if cut:
-                weight = self._weight(name, next(iter(self.parameters))) * average / DRAWS
-                cut.add(gradients[len(shared) + len(head) :], weight)
-        if cut:
+        forward.num_losses -= 1
+        if loss.isfinite():
+            self._differentiate(draw, name, loss, head, forward, average, average / loss_scale)
+        else:
+            self.left_out.add(name)
+        if forward.cut and not forward.num_losses:
             below = self._below_boundary()
-            accumulate(below, cut.backward(below))
+            accumulate(below, forward.cut.backward(below))
+
+    def _differentiate(
+        self,
+        draw: int,
+        name: str,
+        loss: Tensor,
+        head: Sequence[Parameter],
+        forward: SharedForward,
+        average: float,
+        scale: float,
+    ) -> None:
+        shared, cut = self.shared, forward.cut
+        leaves = cut.leaves if cut else []
+        gradients = torch.autograd.grad(
+            loss,
+            [*shared, *head, *leaves],
+            retain_graph=forward.num_losses > 0,
+            allow_unused=True,
+        )
+        accumulate(head, gradients[len(shared) : len(shared) + len(head)], average / DRAWS)
+        self._add_shared(draw, name, gradients[: len(shared)], cut, average, scale)
+        if cut:
+            weight = self._weight(name, next(iter(self.parameters))) * average / DRAWS
+            cut.add(gradients[len(shared) + len(head) :], weight)
 
     def _add_shared(
         self,

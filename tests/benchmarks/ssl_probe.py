@@ -54,7 +54,7 @@ def main() -> None:
     )
     parser.add_argument("data_folder", type=Path)
     parser.add_argument("--manifests", type=Path, default=Path("results/ssl_probe/manifests"))
-    parser.add_argument("--steps", type=int, default=1200, help="of self-supervision")
+    parser.add_argument("--steps", type=int, default=5000, help="of self-supervision")
     parser.add_argument("--batch_size", type=int, default=16)
     parser.add_argument("--probe_steps", type=int, default=600)
     arguments = parser.parse_args()
@@ -64,14 +64,18 @@ def main() -> None:
         utterances(arguments.manifests, arguments.data_folder, languages, split)
         for split in ("train", "test")
     )
-    rows = {"untrained": probe(experiment("mini.yaml")["encoder"], train, test, arguments)}
+    print("| encoder | CER % | WER % |\n|---|---|---|", flush=True)
+    untrained = probe(experiment("mini.yaml")["encoder"], train, test, arguments)
+    print_row("untrained", *untrained)
     for title, (file, ssl) in OBJECTIVES.items():
         hparams = experiment(file, ssl)
         self_supervise(hparams["encoder"], hparams["ssl"], train, arguments, title)
-        rows[title] = probe(hparams["encoder"], train, test, arguments)
-    print("\n| encoder | CER % | WER % |\n|---|---|---|")
-    for title, (cer, wer) in rows.items():
-        print(f"| {title} | {cer:.1f} | {wer:.1f} |")
+        print_row(title, *probe(hparams["encoder"], train, test, arguments))
+
+
+def print_row(title: str, cer: float, wer: float) -> None:
+    """A row of the table, as soon as it is known."""
+    print(f"| {title} | {cer:.1f} | {wer:.1f} |", flush=True)
 
 
 def experiment(file: str, ssl: str = "") -> dict:

@@ -134,6 +134,7 @@ def make_brain(objectives: Mapping[str, str], gradient_step: Callable = Gradient
     brain.init_optimizers()
     brain.modules.train()
     brain.optimizer_step = 1  # the conflict analysis, of every 50th step, is not timed
+    brain.gradient.begin(brain.epoch, brain.optimizer_step)  # for loops that do not plan their steps
     return brain
 
 

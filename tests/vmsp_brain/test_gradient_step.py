@@ -214,8 +214,10 @@ def descend(hierarchy: Hierarchy, point: Point, losses, steps: int, rate: float)
         step.begin(1, number)
         for draw in range(2):
             noise = 0.02 * torch.randn(point.value.shape, generator=rng)
-            found = losses(point.value, noise)
-            step.add(draw, found, {name: [] for name in found}, cut=None)
+            with step.forward(num_losses=len(hierarchy.objectives)) as forward:
+                found = losses(point.value, noise)
+            for name, loss in found.items():
+                step.add(draw, name, loss, [], forward)
         hierarchy.update_lambdas(step.gramians())
         step.combine()
         with torch.no_grad():

@@ -1,9 +1,9 @@
-"""Splitting a backward pass at a layer: above it once per objective, below it once for all.
+"""Cutting the graph of an encoder's forward pass between layers, to go back through it in parts.
 
-The losses of one source come from one encoder forward. Below the lowest layer where each
-objective's own gradient matters, only a weighted sum of the gradients is wanted, and the backward
-pass is linear: sum the losses' gradients with respect to what enters that layer, then go on with
-the sum, once.
+Losses that come from one forward then go back layer by layer, all of them through a layer before
+any through the next: a layer's part of the graph is free as soon as the last one has passed, as in
+an ordinary backward pass. And where only a weighted sum of their gradients is wanted, they can go
+on as one, since the backward pass is linear.
 """
 
 from collections.abc import Iterator, Sequence
@@ -11,49 +11,43 @@ from contextlib import contextmanager
 
 import torch
 from torch import Tensor, nn
-from torch.nn import Parameter
 from torch.utils._pytree import tree_map
+
+Gradients = Sequence[Tensor | None]
 
 
 class GraphCut:
-    """What crosses a boundary in a forward pass, and what comes back to it from above.
+    """What crosses a cut: values that layers below made, and leaves in their places above.
 
     Example
     -------
     >>> lower, upper = nn.Linear(3, 3), nn.Linear(3, 2)
     >>> with cut_before(upper) as cut:
     ...     output = upper(lower(torch.ones(1, 3)))
-    >>> for loss, weight in ((output[0, 0], 0.5), (output[0, 1], 2.0)):
-    ...     cut.add(torch.autograd.grad(loss, cut.leaves, retain_graph=True), weight)
-    >>> [gradient.shape for gradient in cut.backward(list(lower.parameters()))]
+    >>> above = torch.autograd.grad(output.sum(), cut.leaves)
+    >>> [gradient.shape for gradient in cut.backward(above, list(lower.parameters()))]
     [torch.Size([3, 3]), torch.Size([3])]
     """
 
     def __init__(self) -> None:
-        self.leaves: list[Tensor] = []  # what the layers above the boundary see
+        self.leaves: list[Tensor] = []  # what the layers above see
         self._entering: list[Tensor] = []  # the same values, still joined to the layers below
-        self._sums: list[Tensor | None] = []
 
-    def add(self, gradients: Sequence[Tensor | None], weight: float) -> None:
-        """Add a loss's weighted gradients with respect to `leaves`."""
-        for number, gradient in enumerate(gradients):
-            if gradient is not None:
-                # Not in half precision: sums of gradients of different sizes.
-                gradient = gradient.float() * weight
-                known = self._sums[number]
-                self._sums[number] = gradient if known is None else known.add_(gradient)
-
-    def backward(self, parameters: Sequence[Parameter]) -> Sequence[Tensor | None]:
-        """Gradients of the weighted sum of the losses with respect to parameters below; once."""
+    def backward(
+        self, gradients: Gradients, inputs: Sequence[Tensor], retain_graph: bool = False
+    ) -> Gradients:
+        """Gradients with respect to inputs below, given those with respect to `leaves`."""
         reached = [
-            (tensor, total.to(tensor.dtype))
-            for tensor, total in zip(self._entering, self._sums, strict=True)
-            if total is not None
+            (tensor, gradient.to(tensor.dtype))
+            for tensor, gradient in zip(self._entering, gradients, strict=True)
+            if gradient is not None
         ]
         if not reached:
-            return [None] * len(parameters)
-        entering, sums = zip(*reached, strict=True)
-        return torch.autograd.grad(entering, parameters, sums, allow_unused=True)
+            return [None] * len(inputs)
+        entering, given = zip(*reached, strict=True)
+        return torch.autograd.grad(
+            entering, inputs, given, retain_graph=retain_graph, allow_unused=True
+        )
 
     def detach(self, value):
         """A leaf in the place of a tensor that the layers below made; anything else as it is."""
@@ -61,8 +55,18 @@ class GraphCut:
             return value
         self._entering.append(value)
         self.leaves.append(value.detach().requires_grad_())
-        self._sums.append(None)
         return self.leaves[-1]
+
+
+def weighted_sum(gradients: Sequence[Gradients], weights: Sequence[float]) -> Gradients:
+    """The weighted sum of several losses' gradients, in float32: they may differ in size."""
+    total: list[Tensor | None] = [None] * len(gradients[0])
+    for own, weight in zip(gradients, weights, strict=True):
+        for number, gradient in enumerate(own):
+            if gradient is not None:
+                part, known = gradient.float() * weight, total[number]
+                total[number] = part if known is None else known.add_(part)
+    return total
 
 
 @contextmanager

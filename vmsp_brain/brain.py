@@ -136,21 +136,18 @@ class VMSPBrain(sb.Brain):
         objectives = self._objectives(source, self.hierarchy.trained(self.epoch))
         if not objectives:
             return {}
-        with self.training_ctx, self.gradient.forward(len(objectives)) as forward:
+        scales = {
+            "average": 1.0 / self.grad_accumulation_factor,
+            "loss_scale": self.scaler.get_scale(),
+        }
+        with self.training_ctx, self.gradient.forward(draw, len(objectives), **scales) as forward:
             frames = objectives[0].encode(self.modules.encoder, part)
 
         def differentiate(objective: nn.Module) -> Tensor:
             with self.training_ctx:
                 loss = objective.loss(frames, part)
-            self.gradient.add(
-                draw,
-                objective.name,
-                self.scaler.scale(loss),
-                self.heads[objective.name],
-                forward,
-                average=1.0 / self.grad_accumulation_factor,
-                loss_scale=self.scaler.get_scale(),
-            )
+            head = self.heads[objective.name]
+            self.gradient.add(forward, objective.name, self.scaler.scale(loss), head)
             return loss.detach()
 
         # One head's graph at a time: it is free before the next one's is made.

@@ -8,19 +8,19 @@ they arrive, by weights that are known before:
 - between two updates of λ (``update_weights_every``): the last λ;
 - with a sketch (``sketch_size``): the last λ, while the next one comes from sketched rows.
 
-Where all layers up to a boundary have the same known weights, the losses that share an encoder
-forward share its backward pass below that boundary (`vmsp_brain.boundary`).
+Losses that share an encoder forward go back through it layer by layer (`vmsp_brain.boundary`).
+Where all layers up to a boundary have the same known weights, they go on as one below it.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
-from dataclasses import dataclass
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, field
 
 import torch
 from torch import Tensor, nn
 from torch.nn import Parameter
 
-from vmsp_brain.boundary import GraphCut, cut_after, cut_before
+from vmsp_brain.boundary import Gradients, GraphCut, cut_after, cut_before, weighted_sum
 from vmsp_brain.conflict import Cosines, layer_cosines
 from vmsp_brain.gradients import DRAWS, GradientRows, accumulate
 from vmsp_brain.hierarchy import Hierarchy
@@ -58,11 +58,31 @@ class Plan:
 
 
 @dataclass
-class SharedForward:
-    """One encoder forward, and how many of its losses are still to be differentiated."""
+class Forward:
+    """One encoder forward, of which losses are differentiated one after another.
 
+    Arguments
+    ---------
+    draw : int
+        0 or 1.
+    num_losses : int
+        Losses that are still to come.
+    average : float
+        1 / the number of micro-batches.
+    loss_scale : float
+        By which the losses are multiplied; kept in ``.grad``, undone in the rows.
+    cuts : list of GraphCut
+        Below each layer from the boundary on, and after the last; none for a single loss.
+    gradients : dict
+        By objective, of the loss with respect to what left the last layer.
+    """
+
+    draw: int
     num_losses: int
-    cut: GraphCut | None = None
+    average: float = 1.0
+    loss_scale: float = 1.0
+    cuts: list[GraphCut] = field(default_factory=list)
+    gradients: dict[str, Gradients] = field(default_factory=dict)
 
 
 class GradientStep:
@@ -158,122 +178,118 @@ class GradientStep:
         return Plan(selected, kept, sketched, updates, measures, boundary)
 
     @contextmanager
-    def forward(self, num_losses: int) -> Iterator[SharedForward]:
-        """Run an encoder forward of so many losses in here; gives what `add` wants.
+    def forward(self, draw: int, num_losses: int, **scales: float) -> Iterator[Forward]:
+        """Run an encoder forward in here, see `Forward`; gives what `add` wants.
 
-        A single loss needs no boundary: its one backward pass serves all layers.
+        A single loss needs no cut: its one backward pass serves all layers.
         """
-        names = list(self.modules)
-        if num_losses < 2 or self.plan.boundary == 0:
-            yield SharedForward(num_losses)
-        elif self.plan.boundary == len(names):
-            with cut_after(self.modules[names[-1]]) as cut:
-                yield SharedForward(num_losses, cut)
-        else:
-            with cut_before(self.modules[names[self.plan.boundary]]) as cut:
-                yield SharedForward(num_losses, cut)
+        forward = Forward(draw, num_losses, **scales)
+        with ExitStack() as stack:
+            if num_losses > 1:
+                modules = list(self.modules.values())
+                above = modules[max(self.plan.boundary, 1) :]
+                cuts = [*map(cut_before, above), cut_after(modules[-1])]
+                forward.cuts = [stack.enter_context(cut) for cut in cuts]
+            yield forward
 
-    def add(
-        self,
-        draw: int,
-        name: str,
-        loss: Tensor,
-        head: Sequence[Parameter],
-        forward: SharedForward,
-        average: float = 1.0,
-        loss_scale: float = 1.0,
-    ) -> None:
-        """Differentiate one loss; the last one of a forward frees the encoder's graph.
+    def add(self, forward: Forward, name: str, loss: Tensor, head: Sequence[Parameter]) -> None:
+        """Differentiate one loss of a forward; after the last one, the encoder's graph is free.
 
         The head's own gradient, unweighted, goes to its ``.grad``. A loss that is not finite is
         left out, and its objective noted in ``left_out``.
 
         Arguments
         ---------
-        draw : int
-            0 or 1.
+        forward : Forward
+            From which the loss comes.
         name : str
             The loss's objective.
         loss : Tensor
             A scalar.
         head : list of Parameter
             The objective's own trainable parameters.
-        forward : SharedForward
-            The encoder forward from which the loss comes.
-        average : float
-            1 / the number of micro-batches.
-        loss_scale : float
-            By which the loss is multiplied; kept in ``.grad``, undone in the rows.
 
         Raises
         ------
         ValueError
-            If the loss reaches the layers below a boundary by a way around it.
+            If the loss reaches a layer by a way around the layers above it.
         """
         forward.num_losses -= 1
-        if loss.isfinite():
-            self._differentiate(draw, name, loss, head, forward, average, average / loss_scale)
-        else:
+        if not loss.isfinite():
             self.left_out.add(name)
-        if forward.cut and not forward.num_losses:
-            below = self._below_boundary()
-            accumulate(below, forward.cut.backward(below))
+        else:
+            leaves = forward.cuts[-1].leaves if forward.cuts else []
+            shared = self.shared
+            found = torch.autograd.grad(loss, [*head, *leaves, *shared], allow_unused=True)
+            end = len(found) - len(shared)
+            accumulate(head, found[: len(head)], forward.average / DRAWS)
+            if forward.cuts:
+                self._check_way(name, found[end:])
+                forward.gradients[name] = found[len(head) : end]
+            else:
+                for layer, gradients in self._by_layer(found[end:]):
+                    self._add_layer(forward, name, layer, gradients)
+        if forward.cuts and not forward.num_losses:
+            self._descend(forward)
 
-    def _differentiate(
-        self,
-        draw: int,
-        name: str,
-        loss: Tensor,
-        head: Sequence[Parameter],
-        forward: SharedForward,
-        average: float,
-        scale: float,
-    ) -> None:
-        shared, cut = self.shared, forward.cut
-        leaves = cut.leaves if cut else []
-        gradients = torch.autograd.grad(
-            loss,
-            [*shared, *head, *leaves],
-            retain_graph=forward.num_losses > 0,
-            allow_unused=True,
-        )
-        accumulate(head, gradients[len(shared) : len(shared) + len(head)], average / DRAWS)
-        self._add_shared(draw, name, gradients[: len(shared)], cut, average, scale)
-        if cut:
-            weight = self._weight(name, next(iter(self.parameters))) * average / DRAWS
-            cut.add(gradients[len(shared) + len(head) :], weight)
+    def _descend(self, forward: Forward) -> None:
+        """All losses' gradients through each layer in turn, from the last to the boundary; from
+        there on as one."""
+        gradients, layers = forward.gradients, list(self.parameters.items())
+        for number in reversed(range(self.plan.boundary, len(layers))):
+            layer, parameters = layers[number]
+            above = forward.cuts.pop()
+            leaves = forward.cuts[-1].leaves if forward.cuts else []
+            lower = [parameter for _, other in layers[:number] for parameter in other]
+            for following, name in enumerate(gradients, start=1 - len(gradients)):
+                found = above.backward(
+                    gradients[name], [*parameters, *leaves, *lower], retain_graph=following < 0
+                )
+                end = len(found) - len(lower)
+                self._add_layer(forward, name, layer, found[: len(parameters)])
+                self._check_way(name, found[end:])
+                gradients[name] = found[len(parameters) : end]
+        if self.plan.boundary and gradients:
+            below = [p for _, parameters in layers[: self.plan.boundary] for p in parameters]
+            weights = [self._weight(name, layers[0][0]) for name in gradients]
+            total = weighted_sum(list(gradients.values()), weights)
+            found = forward.cuts.pop().backward(total, below)
+            accumulate(below, found, forward.average / DRAWS)
 
-    def _add_shared(
-        self,
-        draw: int,
-        name: str,
-        gradients: Sequence[Tensor | None],
-        cut: GraphCut | None,
-        average: float,
-        scale: float,
-    ) -> None:
-        """One loss's gradient, layer by layer: into rows, into a sketch, into ``.grad``."""
-        remaining = iter(gradients)
-        for number, (layer, parameters) in enumerate(self.parameters.items()):
-            found = [next(remaining) for _ in parameters]
-            if all(gradient is None for gradient in found):
-                continue
-            if cut and number < self.plan.boundary:
+    def _by_layer(self, gradients: Gradients) -> Iterator[tuple[str, Gradients]]:
+        """Split the gradients of the first layers' parameters, of as many layers as there are."""
+        start = 0
+        for layer, parameters in self.parameters.items():
+            if start < len(gradients):
+                yield layer, gradients[start : start + len(parameters)]
+            start += len(parameters)
+
+    def _add_layer(self, forward: Forward, name: str, layer: str, gradients: Gradients) -> None:
+        """One loss's gradient of one layer: into its row, into a sketch, into ``.grad``."""
+        if all(gradient is None for gradient in gradients):
+            return
+        parameters = self.parameters[layer]
+        scale = forward.average / forward.loss_scale
+        whole = [
+            torch.zeros_like(parameter) if gradient is None else gradient
+            for parameter, gradient in zip(parameters, gradients, strict=True)
+        ]
+        if layer in self.plan.kept:
+            self.rows.add(forward.draw, name, layer, whole, scale)
+        else:
+            accumulate(parameters, gradients, self._weight(name, layer) * forward.average / DRAWS)
+        if layer in self.plan.sketched:
+            sketched = self.sketch(layer, whole)
+            self.sketched_rows.add(forward.draw, name, layer, [sketched], scale)
+
+    def _check_way(self, name: str, gradients: Gradients) -> None:
+        for layer, reached in self._by_layer(gradients):
+            if any(gradient is not None for gradient in reached):
                 raise ValueError(
                     f"{name} shares an encoder forward with other objectives, but reaches the "
                     f"encoder's {layer} around the layers above it. Give it a source of its own, "
                     "or compute its loss from the encoder's hidden states alone."
                 )
-            whole = [
-                torch.zeros_like(parameter) if gradient is None else gradient
-                for parameter, gradient in zip(parameters, found, strict=True)
-            ]
-            if layer in self.plan.kept:
-                self.rows.add(draw, name, layer, whole, scale)
-            else:
-                accumulate(parameters, found, self._weight(name, layer) * average / DRAWS)
-            if layer in self.plan.sketched:
-                self.sketched_rows.add(draw, name, layer, [self.sketch(layer, whole)], scale)
 
     def gramians(self) -> list[Tensor]:
         """Each level's Gramian over the selected layers; empty if λ rests in this step.
@@ -329,10 +345,6 @@ class GradientStep:
     def _weight(self, name: str, layer: str) -> float:
         known, uniform = self._weights[name]
         return known if layer in self.plan.selected else uniform
-
-    def _below_boundary(self) -> list[Parameter]:
-        layers = list(self.parameters.values())[: self.plan.boundary]
-        return [parameter for layer in layers for parameter in layer]
 
 
 def _trainable(layer: nn.Module) -> list[Parameter]:

@@ -2,7 +2,7 @@
 
 import copy
 import itertools
-from collections.abc import Callable, Container
+from collections.abc import Callable, Container, Mapping
 from functools import partial
 from types import SimpleNamespace
 from unittest.mock import Mock
@@ -30,11 +30,12 @@ def make_brain(
     pairs: list[str],
     encoder: str = "conformer",
     ssl: str = "wav2vec2",
+    encoder_options: Mapping | None = None,
     gradient_step: Callable[..., GradientStep] = GradientStep,
     **run_opts,
 ) -> VMSPBrain:
     """A small Brain, its levels given by an order of the paper or one by one."""
-    shared = small_encoder_of(encoder)
+    shared = small_encoder_of(encoder, **(encoder_options or {}))
     ssl = small_ssl(ssl, shared)
     torch.manual_seed(0)
     objectives = small_objectives(languages, pairs, vocab_size=VOCABULARY, ssl=ssl)

@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from vmsp_brain.boundary import cut_after, cut_before
+from vmsp_brain.boundary import cut_after, cut_before, weighted_sum
 
 WEIGHTS = (0.3, 2.0, -1.0)
 
@@ -52,15 +52,33 @@ def test_the_gradient_below_is_that_of_the_weighted_sum(where):
     cut_at = {"before": cut_before, "after": cut_after}[side]
     with cut_at(getattr(encoder, name)) as cut:
         losses = losses_of(encoder(x))
-    for number, (weight, loss) in enumerate(zip(WEIGHTS, losses, strict=True), start=1):
-        more = number < len(losses)
-        cut.add(torch.autograd.grad(loss, cut.leaves, retain_graph=more, allow_unused=True), weight)
+    gradients = [
+        torch.autograd.grad(loss, cut.leaves, retain_graph=True, allow_unused=True)
+        for loss in losses
+    ]
     above = {"before first": ("first", "second"), "before second": ("second",)}.get(where, ())
     below = {key: p for key, p in parameters.items() if not key.startswith(above or "-")}
-    found = cut.backward(list(below.values()))
+    found = cut.backward(weighted_sum(gradients, WEIGHTS), list(below.values()))
     assert len(below) >= 4
     for key, gradient in zip(below, found, strict=True):
         torch.testing.assert_close(gradient, expected[key])
+
+
+def test_cuts_in_a_row_hand_on_the_gradient_of_each_loss():
+    encoder = Encoder()
+    x = torch.randn(5, 3)
+    parameters = [encoder.second.linear.weight, encoder.first.linear.weight, encoder.bias.weight]
+    with cut_before(encoder.first) as low, cut_before(encoder.second) as high:
+        cut_losses = losses_of(encoder(x))
+    for cut_loss, loss in zip(cut_losses, losses_of(encoder(x)), strict=True):
+        expected = torch.autograd.grad(loss, parameters, retain_graph=True)
+        second, *gradients = torch.autograd.grad(
+            cut_loss, [parameters[0], *high.leaves], retain_graph=True
+        )
+        first, *gradients = high.backward(gradients, [parameters[1], *low.leaves], True)
+        [bias] = low.backward(gradients, [parameters[2]], True)
+        for found, value in zip((second, first, bias), expected, strict=True):
+            torch.testing.assert_close(found, value)
 
 
 def test_nothing_is_cut_outside_of_the_context():
@@ -76,13 +94,16 @@ def test_a_loss_that_reaches_nothing_below_leaves_it_alone():
     encoder = Encoder()
     with cut_after(encoder.second) as cut:
         encoder(torch.randn(5, 3))
-    cut.add([None] * len(cut.leaves), 1.0)
-    assert cut.backward([encoder.front_end.weight]) == [None]
+    nothing = [None] * len(cut.leaves)
+    assert cut.backward(weighted_sum([nothing], [1.0]), [encoder.front_end.weight]) == [None]
 
 
 def test_half_precision_gradients_are_summed_in_single():
+    small, large = torch.tensor([1.0]).bfloat16(), torch.tensor([256.0]).bfloat16()
+    [total] = weighted_sum([[large], [small]], [1.0, 1.0])
+    assert total == 257.0  # 256 in bfloat16
     encoder = Encoder()
     with torch.autocast("cpu", dtype=torch.bfloat16), cut_after(encoder.second) as cut:
-        output = encoder(torch.randn(5, 3))
-        cut.add(torch.autograd.grad(output.float().sum(), cut.leaves, allow_unused=True), 1.0)
-    assert cut.backward([encoder.front_end.weight])[0].dtype == torch.float32
+        encoder(torch.randn(5, 3))
+    given = [torch.ones_like(leaf, dtype=torch.float32) for leaf in cut.leaves]
+    assert cut.backward(given, [encoder.front_end.weight])[0].dtype == torch.float32

@@ -1,5 +1,6 @@
 """What makes a step cheaper, against oracles made of plain separate backward passes."""
 
+from collections.abc import Mapping
 from functools import partial
 
 import pytest
@@ -29,12 +30,22 @@ SELECTIONS = [LAYERS, ["block_02"], ["block_01", "norm"], ["norm"], ["front_end"
 
 
 def small_brain(
-    selected: list[str] | None = None, first_step: int = 1, encoder: str = "conformer", **options
+    selected: list[str] | None = None,
+    first_step: int = 1,
+    encoder: str = "conformer",
+    encoder_options: Mapping | None = None,
+    run_opts: Mapping | None = None,
+    **options,
 ) -> VMSPBrain:
     """A small Brain whose selection of layers is already made; steps 0, 10, ... measure."""
-    run_opts = options.pop("run_opts", {})
     step = partial(GradientStep, selection=LayerSelection(efficient=True), **options)
-    brain = make_brain(*CASE, encoder=encoder, gradient_step=step, **run_opts)
+    brain = make_brain(
+        *CASE,
+        encoder=encoder,
+        encoder_options=encoder_options,
+        gradient_step=step,
+        **(run_opts or {}),
+    )
     brain.gradient.selection.selected = selected
     brain.optimizer_step = first_step
     return brain
@@ -56,12 +67,15 @@ def test_selected_layers_get_lambda_and_the_others_the_uniform_combination(selec
 
 
 @pytest.mark.parametrize("encoder", [kind for kind in ENCODERS if kind != "conformer"])
-@pytest.mark.parametrize("selected", [["block_02"], []])
-def test_other_encoders_are_split_alike(encoder, selected):
-    brain = small_brain(selected, encoder=encoder)
+@pytest.mark.parametrize("selected", [None, ["block_02"], []])
+@pytest.mark.parametrize("checkpointing", [False, True], ids=["", "gradient checkpointing"])
+def test_other_encoders_are_split_alike(encoder, selected, checkpointing):
+    options = {"gradient_checkpointing": checkpointing}
+    brain = small_brain(selected, encoder=encoder, encoder_options=options)
     batch = make_batch(brain)
     gradients = oracle_gradients(brain, batch)
-    expected, _ = oracle_step(brain, [gradients], brain.hierarchy.lambdas, selected, bool(selected))
+    updates = selected != []
+    expected, _ = oracle_step(brain, [gradients], brain.hierarchy.lambdas, selected, updates)
     assert_close(step_gradients(brain, batch), expected)
 
 
@@ -166,8 +180,9 @@ def test_below_the_boundary_a_forward_has_one_backward_pass(selected, options, s
     assert len(passes) == 2
 
 
-def test_an_objective_that_goes_around_the_boundary_is_refused():
-    brain = small_brain(["block_02"])
+@pytest.mark.parametrize("selected", [None, ["block_02"], []])
+def test_an_objective_that_goes_around_a_layer_is_refused(selected):
+    brain = small_brain(selected)
     objective, encoder = brain.modules.objectives["st/fr-en"], brain.modules.encoder
     loss = objective.loss
     weight = next(encoder.front_end.parameters())
@@ -214,10 +229,9 @@ def descend(hierarchy: Hierarchy, point: Point, losses, steps: int, rate: float)
         step.begin(1, number)
         for draw in range(2):
             noise = 0.02 * torch.randn(point.value.shape, generator=rng)
-            with step.forward(num_losses=len(hierarchy.objectives)) as forward:
-                found = losses(point.value, noise)
-            for name, loss in found.items():
-                step.add(draw, name, loss, [], forward)
+            for name, loss in losses(point.value, noise).items():
+                with step.forward(draw, num_losses=1) as forward:
+                    step.add(forward, name, loss, head=[])
         hierarchy.update_lambdas(step.gramians())
         step.combine()
         with torch.no_grad():

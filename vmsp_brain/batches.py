@@ -192,15 +192,24 @@ class EvaluationSampler(Sampler):
         For each source, the duration of each of its utterances in seconds.
     batch_size : int
         Utterances in a batch.
+    rank, world_size : int
+        This process among those that share the batches: each batch is read by one of them.
     """
 
-    def __init__(self, durations: Mapping[str, Sequence[float]], batch_size: int) -> None:
+    def __init__(
+        self,
+        durations: Mapping[str, Sequence[float]],
+        batch_size: int,
+        rank: int = 0,
+        world_size: int = 1,
+    ) -> None:
         self.batches: list[list[Key]] = []
         for source, seconds in durations.items():
             order = np.argsort([-duration for duration in seconds], kind="stable")
             for start in range(0, len(order), batch_size):
                 indices = order[start : start + batch_size]
                 self.batches.append([(0, source, int(index)) for index in indices])
+        self.batches = self.batches[rank::world_size]
 
     def __len__(self) -> int:
         return len(self.batches)

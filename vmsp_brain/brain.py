@@ -43,7 +43,8 @@ class VMSPBrain(sb.Brain):
     first, which is the step of one batch of that size.
 
     Between processes, the Gramians are averaged (each is an unbiased estimate of the same matrix),
-    so that λ is the same everywhere, and the combined gradient is averaged in one all-reduce.
+    so that λ is the same everywhere, and the combined gradient is averaged in one all-reduce. Each
+    evaluates its share of the batches; the results are of all.
 
     Dropout, masks and augmentation draw from a generator that is seeded anew in every step from
     (seed, epoch, step, rank), so that a resumed run repeats an uninterrupted one.
@@ -292,7 +293,7 @@ class VMSPBrain(sb.Brain):
         """Log an epoch and save its checkpoint, or write the test results."""
         if stage == sb.Stage.TRAIN:
             self.gradient.clear()  # an incomplete accumulation, as SpeechBrain drops it
-            self.train_stats = self.train_losses.summary()
+            self.train_stats = self._joined(self.train_losses).summary()
             self.train_losses.clear()
             cosines = self._mean_cosines()
             if cosines:
@@ -303,6 +304,7 @@ class VMSPBrain(sb.Brain):
                     shown = {layer: float(layer in chosen) for layer in cosines}
                     self.monitor.write_scalars("selected_layer", shown, epoch)
             return
+        self._join_evaluation()
         report = results(self.hypotheses)
         if stage == sb.Stage.TEST:
             if if_main_process():
@@ -324,7 +326,7 @@ class VMSPBrain(sb.Brain):
         self.monitor.write_scalars("cost", self.cost.stop(torch.device(self.device)), epoch)
         self.hierarchy.record_validation(valid_losses)
         meta = {"epoch": epoch, "WER": report.get("wer_mean"), "BLEU": report.get("bleu_mean")}
-        meta["loss"] = stage_loss
+        meta["loss"] = float(np.mean(list(valid_losses.values())))
         self.checkpointer.save_and_keep_only(
             meta={key: value for key, value in meta.items() if value is not None},
             num_to_keep=self.hparams.checkpoints_to_keep,
@@ -378,6 +380,27 @@ class VMSPBrain(sb.Brain):
             parameters, flat.split([p.numel() for p in parameters]), strict=True
         ):
             parameter.grad = part.view_as(parameter)
+
+    def _joined(self, means: RunningMeans) -> RunningMeans:
+        """Those of all processes in one."""
+        joined = RunningMeans()
+        for own in self._gather(means):
+            joined.merge(own)
+        return joined
+
+    def _join_evaluation(self) -> None:
+        """What the processes found, each on its share of the batches, in every one of them."""
+        self.valid_losses = self._joined(self.valid_losses)
+        found = self._gather((self.hypotheses, self.samples))
+        self.hypotheses = {name: [h for own, _ in found for h in own[name]] for name in found[0][0]}
+        self.samples = {source: wav for _, own in reversed(found) for source, wav in own.items()}
+
+    def _gather(self, item) -> list:
+        if not self.distributed_launch:
+            return [item]
+        items = [None] * torch.distributed.get_world_size()
+        torch.distributed.all_gather_object(items, item)
+        return items
 
     def _train_loader_specifics(self, dataset, loader_kwargs: dict) -> dict:
         self.train_sampler = loader_kwargs["batch_sampler"]  # shards and shuffles by itself

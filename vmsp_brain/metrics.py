@@ -138,6 +138,12 @@ class RunningMeans:
         """The means so far."""
         return {name: total / self.counts[name] for name, total in self.sums.items()}
 
+    def merge(self, other: "RunningMeans") -> None:
+        """Count all that another one counted."""
+        for name, total in other.sums.items():
+            self.sums[name] = self.sums.get(name, 0.0) + total
+            self.counts[name] = self.counts.get(name, 0) + other.counts[name]
+
     def clear(self) -> None:
         """Start again."""
         self.sums: dict[str, float] = {}

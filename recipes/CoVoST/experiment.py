@@ -177,20 +177,23 @@ def load_data(
         _check_durations(utterances, split, hparams["encoder"].max_seconds)
     unlabelled = _read_unlabelled(hparams)
     audio = {"ssl": _all_languages(train), **({UNLABELLED: unlabelled} if unlabelled else {})}
-    processes = torch.distributed.get_world_size() if torch.distributed.is_initialized() else 1
+    process = {"rank": 0, "world_size": 1}
+    if torch.distributed.is_initialized():
+        process = {
+            "rank": torch.distributed.get_rank(),
+            "world_size": torch.distributed.get_world_size(),
+        }
     batching = _batching(hparams, _durations({**train, **audio}))
     labelled = [batching[language] for language in train]
     train_sampler = MultilingualSampler(
         batching,
-        steps=steps_of_one_pass(labelled, processes),
+        steps=steps_of_one_pass(labelled, process["world_size"]),
         seed=hparams["seed"],
-        rank=torch.distributed.get_rank() if torch.distributed.is_initialized() else 0,
-        world_size=processes,
+        **process,
     )
-    dev_sampler = EvaluationSampler(
-        _durations({**dev, "ssl": _all_languages(dev)}), hparams["valid_batch_size"]
-    )
-    test_sampler = EvaluationSampler(_durations(test), hparams["valid_batch_size"])
+    dev_durations = _durations({**dev, "ssl": _all_languages(dev)})
+    dev_sampler = EvaluationSampler(dev_durations, hparams["valid_batch_size"], **process)
+    test_sampler = EvaluationSampler(_durations(test), hparams["valid_batch_size"], **process)
     return {
         "train": _data(
             hparams, tokenizers, train, train_sampler, _all_languages(train), unlabelled

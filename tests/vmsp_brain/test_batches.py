@@ -227,6 +227,14 @@ def test_the_smallest_possible_source_works():
     assert all(len(indices(batch, "fr")) == 2 for batch in batches)
 
 
+def test_processes_share_the_evaluation_batches():
+    durations = {source: [1.0] * size for source, size in SIZES.items()}
+    whole = list(EvaluationSampler(durations, 2))
+    shares = [list(EvaluationSampler(durations, 2, rank, world_size=3)) for rank in range(3)]
+    assert sorted(batch for share in shares for batch in share) == sorted(whole)
+    assert max(map(len, shares)) - min(map(len, shares)) <= 1
+
+
 @pytest.mark.parametrize("batch_size", [1, 4, 100])
 def test_evaluation_reads_every_utterance_once_one_source_per_batch(batch_size):
     generator = torch.Generator().manual_seed(0)

@@ -23,11 +23,13 @@ from oracles import (
     oracle_step,
     step_gradients,
 )
+from speechbrain import Stage
 from speechbrain.utils.distributed import ddp_init_group
 from torch import Tensor, nn
 
 from vmsp_brain.brain import VMSPBrain
 from vmsp_brain.hierarchy import Level
+from vmsp_brain.metrics import Hypothesis
 
 PROCESSES = 2
 CASE = ("UAS", ["en", "fr", "de"], ["fr-en", "de-en"])
@@ -199,6 +201,34 @@ def compare_with_ddp(rank: int, folder: Path) -> None:
 
 def test_with_constant_weights_a_step_is_that_of_ordinary_ddp(tmp_path):
     in_processes(compare_with_ddp, tmp_path)
+
+
+# ---------------------------------------------------------------- evaluation
+
+
+def evaluate_a_share(rank: int, folder: Path) -> None:
+    brain = distributed_brain()
+    brain.tokenizers = {"asr/en": None, "asr/fr": None}
+    brain.on_stage_start(Stage.VALID, 1)
+    # Of three batches the first process has two; French is the second's alone.
+    spoken = ["en", "fr", "en"][rank::PROCESSES]
+    for number, language in enumerate(spoken):
+        utterance = Hypothesis(f"{language}-{rank}-{number}", "a b", "a c")
+        brain.hypotheses[f"asr/{language}"].append(utterance)
+        brain.samples.setdefault(language, torch.full((3,), float(rank)))
+        brain.valid_losses.add({f"asr/{language}": 1.0 + number})
+    brain._join_evaluation()
+    torch.save((brain.hypotheses, brain.samples, brain.valid_losses.summary()), folder / str(rank))
+
+
+def test_every_process_knows_the_whole_evaluation(tmp_path):
+    in_processes(evaluate_a_share, tmp_path)
+    for rank in range(PROCESSES):
+        hypotheses, samples, losses = torch.load(tmp_path / str(rank), weights_only=False)
+        ids = {name: [made.id for made in own] for name, own in hypotheses.items()}
+        assert ids == {"asr/en": ["en-0-0", "en-0-1"], "asr/fr": ["fr-1-0"]}
+        assert {language: float(wav[0]) for language, wav in samples.items()} == {"en": 0, "fr": 1}
+        assert losses == {"asr/en": 1.5, "asr/fr": 1.0}
 
 
 # ---------------------------------------------------------------- a process that dies

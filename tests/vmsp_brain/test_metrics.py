@@ -101,6 +101,11 @@ def test_running_means_are_means_of_what_was_added():
     means.add({"a": 1.0, "b": 10.0})
     means.add({"a": 2.0})
     assert means.summary() == {"a": 1.5, "b": 10.0}
+    other = RunningMeans()
+    other.add({"b": 40.0, "c": 7.0})
+    other.add({"b": 40.0})
+    means.merge(other)
+    assert means.summary() == {"a": 1.5, "b": 30.0, "c": 7.0}
     means.clear()
     assert means.summary() == {}
 

@@ -13,6 +13,7 @@ import yaml
 from commands import command, last_parameters, run
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
+from vmsp_brain.manifests import read_manifest
 from vmsp_brain.recorded_run import read_curves
 
 
@@ -72,7 +73,7 @@ def test_the_best_checkpoint_is_the_primary_levels(uas_run):
 def test_two_processes_train_with_torchrun(mini_covost: Path, tmp_path: Path):
     arguments = command(
         "train.py", "uas.yaml", mini_covost, tmp_path / "run", "--languages=[en, fr]",
-        "--pairs=[fr-en]", "--number_of_epochs=1",
+        "--pairs=[fr-en]", "--number_of_epochs=1", "--valid_batch_size=2",
     )  # fmt: skip
     launch = ["-m", "torch.distributed.run", "--nproc_per_node=2", "--standalone"]
     arguments[1:1] = launch
@@ -83,6 +84,11 @@ def test_two_processes_train_with_torchrun(mini_covost: Path, tmp_path: Path):
     assert done.returncode == 0, done.stdout + done.stderr
     assert set(json.loads((tmp_path / "run" / "results.json").read_text())["wer"]) == {"en", "fr"}
     assert done.stdout.count("Test WER") == 1
+    manifests = tmp_path / "run" / "manifests"
+    for objective, language in (("asr_en", "en"), ("asr_fr", "fr"), ("st_fr-en", "fr")):
+        rows = read_manifest(manifests / f"{language}_test.csv", mini_covost)
+        lines = (tmp_path / "run" / "test" / f"{objective}.tsv").read_text().splitlines()[1:]
+        assert sorted(line.split("\t")[0] for line in lines) == sorted(rows)
 
 
 def test_debug_mode_runs_a_few_batches(mini_covost: Path, tmp_path: Path):

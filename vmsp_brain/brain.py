@@ -18,6 +18,7 @@ from torch import Tensor, nn
 
 from vmsp_brain.batches import MultilingualBatch
 from vmsp_brain.checkpoints import primary_metric
+from vmsp_brain.compilation import compile_layers
 from vmsp_brain.conflict import Cosines, mean_per_layer
 from vmsp_brain.cost import EpochCost
 from vmsp_brain.gradient_step import GradientStep
@@ -236,6 +237,21 @@ class VMSPBrain(sb.Brain):
         if self.checkpointer is not None:
             for name, optimizer in self.optimizers_dict.items():
                 self.checkpointer.add_recoverable(f"{name}_optimizer", optimizer)
+
+    def _compile(self) -> None:
+        """With ``--compile``: the encoder's layers, see `vmsp_brain.compilation`.
+
+        In torch's default mode: SpeechBrain's default, CUDA graphs, asks for one shape of batch.
+        """
+        keys = self.compile_module_keys
+        if self.jit or self.jit_module_keys or set(keys or ["encoder"]) != {"encoder"}:
+            raise ValueError(
+                "--jit and --compile_module_keys: only the encoder can be compiled, by "
+                "torch.compile. Give --compile alone."
+            )
+        if self.compile:
+            dynamic = self.compile_using_dynamic_shape_tracing
+            compile_layers(self.modules.encoder.layers(), dynamic=dynamic)
 
     def optimizers_step(self) -> None:
         """SpeechBrain's, after showing the gradients' norms in measuring steps, before clipping."""

@@ -152,15 +152,20 @@ def _dumped(settings: dict[str, Any]) -> str:
     Raises
     ------
     ValueError
-        If there is an absolute path in it, which another machine would not have.
+        If there is a path of this machine in it, which another one would not have.
     """
     stream = StringIO()
     ruamel.yaml.YAML().dump(settings, stream)
-    absolute = [word for word in stream.getvalue().split() if word.startswith("/")]
-    if absolute:
+    words = stream.getvalue().split()
+    local = [
+        word
+        for key, word in zip(["", *words], words, strict=False)
+        if word.startswith("/") or (key == "source:" and Path(word).is_dir())
+    ]
+    if local:
         raise ValueError(
-            f"hyperparams.yaml: {', '.join(absolute)} is a path of this machine, which the model "
-            "would need elsewhere. Train with a name on the hub, or a relative path, in its place."
+            f"hyperparams.yaml: {', '.join(local)} is a path of this machine, which the model "
+            "would need elsewhere. Train with a name on the hub in its place."
         )
     return stream.getvalue()
 

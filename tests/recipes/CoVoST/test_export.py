@@ -103,11 +103,16 @@ def test_a_run_that_was_moved_is_exported_from_where_it_is(uas_run, model, tmp_p
         assert (tmp_path / "model" / name).read_bytes() == (model / name).read_bytes()
 
 
-def test_a_path_of_this_machine_in_the_configuration_is_refused(uas_run, tmp_path: Path):
+@pytest.mark.parametrize("setting", ["sample_rate: /models/x", "source: models/x"])
+def test_a_path_of_this_machine_in_the_configuration_is_refused(
+    uas_run, tmp_path: Path, monkeypatch, setting
+):
     run = shutil.copytree(uas_run[0], tmp_path / "run")
+    (tmp_path / "models" / "x").mkdir(parents=True)
+    monkeypatch.chdir(tmp_path)
     path = run / "hyperparams.yaml"
-    path.write_text(path.read_text().replace("sample_rate: 16000", "sample_rate: /models/x"))
-    with pytest.raises(ValueError, match=r"/models/x is a path of this machine"):
+    path.write_text(path.read_text().replace("sample_rate: 16000", setting))
+    with pytest.raises(ValueError, match=r"models/x is a path of this machine"):
         export_run(run, tmp_path / "model")
     assert not (tmp_path / "model").exists()
 

@@ -7,7 +7,10 @@ import pytest
 import torch
 from commands import last_parameters, run
 from saved_models import save_model
+from saved_speechbrain_models import CONFORMER, TOGETHER, save_speechbrain_model
 from small_models import small_encoder_of
+
+from vmsp_brain.encoders.speechbrain_model import speechbrain_encoder
 
 LANGUAGES = ("--languages=[en, fr]", "--pairs=[fr-en]", "--conformer=")
 EFFICIENT = ("--efficient=True", "--layer_selection={warm_up: 1, max_layers: 1, threshold: 1.0}")
@@ -42,6 +45,25 @@ def test_a_pretrained_encoder_trains_and_tests(mini_covost, tmp_path, sources, k
     for name, parameter in start.named_parameters():
         assert torch.equal(parameter, trained[name]) == (not parameter.requires_grad), name
     assert sum(not p.requires_grad for p in start.parameters()) >= 4
+
+
+def test_the_encoder_of_a_speechbrain_recipe_trains_and_tests(mini_covost, tmp_path):
+    save_speechbrain_model(tmp_path / "model", TOGETHER, CONFORMER)
+    done = run(
+        "train.py", "uas_speechbrain.yaml", mini_covost, tmp_path / "run", *LANGUAGES,
+        f"--speechbrain_source={tmp_path / 'model'}", "--d_model=", "--number_of_epochs=1",
+    )  # fmt: skip
+    results = json.loads((tmp_path / "run" / "results.json").read_text())
+    assert set(results["wer"]) == {"en", "fr"}
+    assert "missing, stay as they were: none" in done.stdout
+    start = speechbrain_encoder(str(tmp_path / "model")).state_dict()
+    trained = torch.load(
+        next((tmp_path / "run" / "save").glob("CKPT*")) / "encoder.ckpt", weights_only=True
+    )
+    assert trained.keys() == start.keys()
+    moved = {name for name, value in start.items() if not torch.equal(value, trained[name])}
+    assert not moved & {"normalize.mean", "normalize.std"}
+    assert {name.partition(".")[0] for name in moved} == {"front_end", "conformer"}
 
 
 @pytest.mark.parametrize("ssl", ["cpc.yaml", "best_rq.yaml"])

@@ -3,10 +3,10 @@
 
     python tests/benchmarks/step_cost.py
 
-prints two tables and writes results/step_cost.json. Every variant has a process of its own with one
-thread; they take turns step by step, on the same utterances, so that what else the machine does
-falls on all of them alike. Times are medians over the rounds, as ratios to joint training. Memory
-is what a process of its own holds at its peak beyond what it held before it built its model, with
+prints three tables and writes results/step_cost.json. Every variant has a process of its own with
+one thread; they take turns step by step, on the same utterances, so that what else the machine does
+falls on all of them alike. Times are medians over the rounds, as ratios to the first row. Memory is
+what a process of its own holds at its peak beyond what it held before it built its model, with
 uas.yaml's batch size of clips as long as Common Voice's longest: a run's peak is its longest batch.
 One language's graph stands at a time, so only the last one's is that large.
 """
@@ -50,7 +50,9 @@ from vmsp_brain.selection import LayerSelection
 BLOCKS, D_MODEL, D_FFN, N_MELS, CHANNELS = 12, 224, 896, 80, 32
 SECONDS, TOKENS, VOCABULARY = 3.0, 20, 300
 UTTERANCES = 20
-"""Of all languages together, in each draw, where time is measured."""
+"""Of all languages together, in each draw, where time is measured ..."""
+MANY_UTTERANCES = 120
+"""... and where the number of languages varies: uas.yaml's batches have 32 of each language."""
 LARGE_UTTERANCES, LARGE_SECONDS = 32, 10.0
 """Of one language in one draw, where memory is measured."""
 
@@ -139,12 +141,14 @@ def make_brain(objectives: Mapping[str, str], gradient_step: Callable = Gradient
     return brain
 
 
-def make_batch(objectives: Mapping[str, str], large: bool = False) -> MultilingualBatch:
-    """Two draws of `UTTERANCES`, the same number of each language; or of one utterance of each, but
-    for the last language, of which there are `LARGE_UTTERANCES`."""
+def make_batch(
+    objectives: Mapping[str, str], utterances: int = UTTERANCES, large: bool = False
+) -> MultilingualBatch:
+    """Two draws of so many utterances, the same number of each language; or of one utterance of
+    each, but for the last language, of which there are `LARGE_UTTERANCES`."""
     rng = torch.Generator().manual_seed(0)
     languages = list(dict.fromkeys(objectives.values()))
-    counts = dict.fromkeys(languages, 1 if large else UTTERANCES // len(languages))
+    counts = dict.fromkeys(languages, 1 if large else utterances // len(languages))
     if large:
         counts[languages[-1]] = LARGE_UTTERANCES
     items = []
@@ -270,11 +274,14 @@ class Variant:
         The source of each objective.
     steps : int
         Steps that are timed together in a round.
+    utterances : int
+        Of all languages together, in each draw.
     """
 
     make: Callable[[Mapping[str, str]], Callable]
     objectives: Mapping[str, str]
     steps: int = 1
+    utterances: int = UTTERANCES
 
 
 def top(blocks: int) -> list[str]:
@@ -292,13 +299,14 @@ STEPS = {
     "exact, λ every 4th step": Variant(partial(vmsp, update_weights_every=4), PAPER, steps=4),
     "sketched, λ delayed": Variant(partial(vmsp, sketch_size=4096), PAPER),
 }
-SIZES = {
-    "2 languages": both_tasks(2),
-    "5 languages": both_tasks(5),
-    "10 languages": both_tasks(10),
-    "1 objective": {"asr/xa": "xa"},
-    "10 objectives": both_tasks(5),
-    "20 objectives": both_tasks(5, translations=3),
+LANGUAGES = {
+    f"{number} languages": Variant(vmsp, both_tasks(number), utterances=MANY_UTTERANCES)
+    for number in (2, 5, 10)
+}
+OBJECTIVES = {
+    "1 objective": Variant(vmsp, {"asr/xa": "xa"}),
+    "10 objectives": Variant(vmsp, both_tasks(5)),
+    "20 objectives": Variant(vmsp, both_tasks(5, translations=3)),
 }
 
 
@@ -308,8 +316,9 @@ SIZES = {
 def time_steps(connection, variant: Variant) -> None:
     """A process: builds a variant, and takes its steps when it is asked to."""
     torch.set_num_threads(1)
-    step, batch = variant.make(variant.objectives), make_batch(variant.objectives)
-    step(batch)  # not timed: first uses, optimizers' state
+    step = variant.make(variant.objectives)
+    step(make_batch(variant.objectives))  # not timed: first uses, optimizers' state
+    batch = make_batch(variant.objectives, variant.utterances)
     connection.send(None)
     while connection.recv():
         start = time.process_time()
@@ -399,11 +408,18 @@ def main() -> None:
     print(f"A Conformer of {parameters / 1e6:.1f} M parameters, {utterances}\n", flush=True)
     steps = measure(STEPS, arguments.rounds, base="joint training")
     print(table("a step, 5 languages, 9 objectives", steps), "\n", flush=True)
-    exact = {name: Variant(vmsp, objectives) for name, objectives in SIZES.items()}
-    sizes = measure(exact, arguments.rounds, base="2 languages")
-    print(table("an exact step, the same number of utterances", sizes))
+    languages = measure(LANGUAGES, arguments.rounds, base="2 languages")
+    print(table(f"an exact step, {MANY_UTTERANCES} utterances", languages), "\n", flush=True)
+    sizes = measure(OBJECTIVES, arguments.rounds, base="1 objective")
+    print(table(f"an exact step, {UTTERANCES} utterances", sizes), flush=True)
     arguments.output.parent.mkdir(parents=True, exist_ok=True)
-    report = {"parameters": parameters, "data": utterances, "steps": steps, "sizes": sizes}
+    report = {
+        "parameters": parameters,
+        "data": utterances,
+        "steps": steps,
+        "languages": languages,
+        "objectives": sizes,
+    }
     arguments.output.write_text(json.dumps(report, indent=2, ensure_ascii=False) + "\n")
 
 

@@ -29,7 +29,7 @@ $(CORPUS): | $(INSTALLED)
 	$(VENV)/bin/python recipes/CoVoST/make_mini_covost.py data/mini_covost
 
 TRAIN := $(VENV)/bin/python recipes/CoVoST/train.py
-RECIPES := uas usa joint vs_msp vc_msp two_stage by_language efficient
+RECIPES := uas usa joint vs_msp vc_msp two_stage by_language
 
 train: $(INSTALLED) $(CORPUS)
 	$(TRAIN) hparams/mini.yaml
@@ -45,9 +45,6 @@ results/recipes/uas/results.json: | $(INSTALLED) $(CORPUS)
 
 results/recipes/usa/results.json: | $(INSTALLED) $(CORPUS)
 	$(TRAIN) hparams/mini.yaml $(RECIPE) --order=USA --output_folder=$(@D)
-
-results/recipes/efficient/results.json: | $(INSTALLED) $(CORPUS)
-	$(TRAIN) hparams/mini.yaml $(RECIPE) --efficient=True --output_folder=$(@D)
 
 results/recipes/%/results.json: | $(INSTALLED) $(CORPUS)
 	$(TRAIN) hparams/$*.yaml --base=mini.yaml $(RECIPE) --output_folder=$(@D)

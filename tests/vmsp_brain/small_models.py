@@ -134,6 +134,18 @@ def noise(*seconds: float, seed: int = 0) -> tuple[torch.Tensor, torch.Tensor]:
     return wavs, torch.tensor(lengths) / max(lengths)
 
 
+def melodies() -> PaddedBatch:
+    """Tones of a quarter of a second each: a frame can be told from its neighbours."""
+    generator = torch.Generator().manual_seed(0)
+    time = torch.arange(4000) / 16_000
+    items = []
+    for number in (6, 5, 4, 6):
+        frequencies = 200 * 2 ** (4 * torch.rand(number, 1, generator=generator))
+        tones = 0.3 * torch.sin(2 * torch.pi * frequencies * time).flatten()
+        items.append({"sig": tones + 0.001 * torch.randn(len(tones), generator=generator)})
+    return PaddedBatch(items)
+
+
 def batch_of(*seconds: float) -> PaddedBatch:
     """A batch of `noise` as the SSL objectives read it."""
     wavs, lengths = noise(*seconds)

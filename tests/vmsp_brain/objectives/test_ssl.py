@@ -4,8 +4,8 @@ from types import SimpleNamespace
 
 import pytest
 import torch
-from small_models import ENCODERS, SSL, batch_of, small_encoder_of, small_ssl
-from speechbrain.dataio.batch import PaddedBatch, PaddedData
+from small_models import ENCODERS, SSL, batch_of, melodies, small_encoder_of, small_ssl
+from speechbrain.dataio.batch import PaddedData
 
 both = pytest.mark.parametrize(("kind", "ssl"), [(kind, ssl) for kind in ENCODERS for ssl in SSL])
 
@@ -56,18 +56,6 @@ def test_gradients_reach_encoder_and_head(kind, ssl):
     for name, parameter in made.named_parameters():
         if parameter.requires_grad:
             assert parameter.grad is not None and parameter.grad.any(), name
-
-
-def melodies() -> PaddedBatch:
-    """Tones of a quarter of a second each: a frame can be told from its neighbours."""
-    generator = torch.Generator().manual_seed(0)
-    time = torch.arange(4000) / 16_000
-    items = []
-    for number in (6, 5, 4, 6):
-        frequencies = 200 * 2 ** (4 * torch.rand(number, 1, generator=generator))
-        tones = 0.3 * torch.sin(2 * torch.pi * frequencies * time).flatten()
-        items.append({"sig": tones + 0.001 * torch.randn(len(tones), generator=generator)})
-    return PaddedBatch(items)
 
 
 @both

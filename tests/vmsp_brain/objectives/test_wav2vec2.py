@@ -4,8 +4,7 @@ import math
 
 import pytest
 import torch
-from small_models import LATENT_SIZE, small_encoder, small_wav2vec2
-from speechbrain.dataio.batch import PaddedBatch
+from small_models import LATENT_SIZE, melodies, small_encoder, small_wav2vec2
 from torch import Tensor
 
 from vmsp_brain.objectives import Wav2Vec2Objective
@@ -86,18 +85,6 @@ def test_an_utterance_with_a_single_masked_frame_gives_a_finite_loss():
     counts = torch.tensor([1, 1])
     frames = MaskedFrames(torch.randn(2, 16), torch.randn(2, LATENT_SIZE), mask_of(counts))
     assert made.loss(frames, None).isfinite()
-
-
-def melodies() -> PaddedBatch:
-    """Tones of a quarter of a second each: a masked frame can be told from its neighbours."""
-    generator = torch.Generator().manual_seed(0)
-    time = torch.arange(4000) / 16_000
-    items = []
-    for number in (6, 5, 4, 6):
-        frequencies = 200 * 2 ** (4 * torch.rand(number, 1, generator=generator))
-        tones = 0.3 * torch.sin(2 * torch.pi * frequencies * time).flatten()
-        items.append({"sig": tones + 0.001 * torch.randn(len(tones), generator=generator)})
-    return PaddedBatch(items)
 
 
 def test_loss_falls_under_chance_and_the_codes_do_not_collapse(monkeypatch):

@@ -20,6 +20,7 @@ import time
 from collections.abc import Iterable
 from itertools import islice
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -90,6 +91,8 @@ def measure(folder: Path, dynamic_batching: bool) -> dict[str, Any]:
         "data_folder": "/nowhere",
         "manifest_folder": folder,
         "languages": list(HOURS),
+        "unlabelled_folders": [],
+        "encoder": SimpleNamespace(max_seconds=math.inf),
         "batch_size": 32,
         "ssl_batch_size": 32,
         "dynamic_batching": dynamic_batching,

@@ -1,0 +1,38 @@
+"""What the benchmark of a step's cost compares are steps of training, each of its kind."""
+
+import pytest
+import step_cost
+import torch
+from step_cost import LANGUAGES, OBJECTIVES, STEPS, make_batch
+
+VARIANTS = {**STEPS, **LANGUAGES, **OBJECTIVES}
+
+
+@pytest.fixture(autouse=True)
+def small(monkeypatch):
+    """The same layers, narrow."""
+    for name, value in {"D_MODEL": 8, "D_FFN": 8, "CHANNELS": 4, "SECONDS": 0.3}.items():
+        monkeypatch.setattr(step_cost, name, value)
+
+
+@pytest.fixture
+def brains(monkeypatch) -> list:
+    """Every Brain that is made."""
+    made, make = [], step_cost.make_brain
+    monkeypatch.setattr(
+        step_cost, "make_brain", lambda *given: made.append(make(*given)) or made[-1]
+    )
+    return made
+
+
+@pytest.mark.parametrize("name", VARIANTS)
+def test_a_step_moves_every_layer_and_head(name, brains):
+    variant = VARIANTS[name]
+    step = variant.make(variant.objectives)
+    [brain] = brains
+    parts = {**brain.gradient.parameters, **brain.heads}
+    before = {part: [p.detach().clone() for p in own] for part, own in parts.items()}
+    for _ in range(variant.steps):
+        step(make_batch(variant.objectives, utterances=10))
+    moved = {part for part, own in parts.items() if not all(map(torch.equal, own, before[part]))}
+    assert moved == set(parts)

@@ -19,9 +19,12 @@ def small(monkeypatch):
 def brains(monkeypatch) -> list:
     """Every Brain that is made."""
     made, make = [], step_cost.make_brain
-    monkeypatch.setattr(
-        step_cost, "make_brain", lambda *given: made.append(make(*given)) or made[-1]
-    )
+
+    def make_and_note(*given):
+        made.append(make(*given))
+        return made[-1]
+
+    monkeypatch.setattr(step_cost, "make_brain", make_and_note)
     return made
 
 

@@ -16,19 +16,20 @@ from speechbrain.utils.distributed import if_main_process
 from speechbrain.utils.logger import get_logger
 from torch import Tensor, nn
 
-from vmsp_brain.batches import MultilingualBatch
-from vmsp_brain.checkpoints import primary_metric
-from vmsp_brain.compilation import compile_layers
-from vmsp_brain.conflict import Cosines, mean_per_layer
-from vmsp_brain.cost import EpochCost
-from vmsp_brain.gradient_step import GradientStep
-from vmsp_brain.hierarchy import Hierarchy
-from vmsp_brain.manifests import text_key
-from vmsp_brain.memory import out_of_memory_names_the_batch
-from vmsp_brain.metrics import Hypothesis, RunningMeans, results
-from vmsp_brain.monitor import Monitor
-from vmsp_brain.results import results_table, write_results
-from vmsp_brain.termination import Termination
+from vmsp_brain.data.batches import MultilingualBatch
+from vmsp_brain.encoders.compilation import compile_layers
+from vmsp_brain.method.conflict import Cosines, mean_per_layer
+from vmsp_brain.method.hierarchy import Hierarchy
+from vmsp_brain.method.step import GradientStep
+from vmsp_brain.names import text_key
+from vmsp_brain.run.checkpoints import primary_metric
+from vmsp_brain.run.cost import EpochCost
+from vmsp_brain.run.out_of_memory import out_of_memory_names_the_batch
+from vmsp_brain.run.results import results_table, write_results
+from vmsp_brain.run.running_means import RunningMeans
+from vmsp_brain.run.scores import Hypothesis, results
+from vmsp_brain.run.termination import Termination
+from vmsp_brain.watch.monitor import Monitor
 
 logger = get_logger(__name__)
 
@@ -39,7 +40,7 @@ class VMSPBrain(sb.Brain):
     A step goes source by source: one encoder forward for each draw, the losses of all objectives of
     that source from the same hidden states, and each loss's gradient on its own: the part of the
     objective's head goes to the head's ``.grad``, unweighted; the encoder's part to the gradient
-    step (`vmsp_brain.gradient_step`), which finds every level's λ and combines the gradients into
+    step (`vmsp_brain.method.step`), which finds every level's λ and combines the gradients into
     the encoder's ``.grad``. With gradient accumulation the rows are averaged over the micro-batches
     first, which is the step of one batch of that size.
 
@@ -239,7 +240,7 @@ class VMSPBrain(sb.Brain):
                 self.checkpointer.add_recoverable(f"{name}_optimizer", optimizer)
 
     def _compile(self) -> None:
-        """With ``--compile``: the encoder's layers, see `vmsp_brain.compilation`.
+        """With ``--compile``: the encoder's layers, see `vmsp_brain.encoders.compilation`.
 
         In torch's default mode: SpeechBrain's default, CUDA graphs, asks for one shape of batch.
         """
@@ -350,7 +351,7 @@ class VMSPBrain(sb.Brain):
         )
 
     def primary_metric(self) -> dict[str, str]:
-        """How the best checkpoint is found, see `vmsp_brain.checkpoints.primary_metric`."""
+        """How the best checkpoint is found, see `vmsp_brain.run.checkpoints.primary_metric`."""
         return primary_metric(self.hierarchy.names[0])
 
     def _mean_cosines(self) -> Cosines:

@@ -14,10 +14,10 @@ from pathlib import Path
 from matplotlib.figure import Figure
 from tqdm import tqdm
 
-from vmsp_brain.comparison import compare_runs, names_of
-from vmsp_brain.comparison_report import to_html, to_markdown
 from vmsp_brain.files import write_whole
-from vmsp_brain.plots import (
+from vmsp_brain.run.record import RecordedRun, read_run
+from vmsp_brain.watch.comparison import compare_runs, names_of
+from vmsp_brain.watch.plots import (
     draw_conflicts,
     draw_conflicts_by_layer,
     draw_lambdas,
@@ -25,7 +25,7 @@ from vmsp_brain.plots import (
     draw_scores,
     save_figures,
 )
-from vmsp_brain.recorded_run import RecordedRun, read_run
+from vmsp_brain.watch.report import to_html, to_markdown
 
 
 def write_comparison(folders: list[str], output: Path) -> str:

@@ -11,16 +11,12 @@ Writes results.json, test/<objective>.tsv and speakers.csv.
 import argparse
 from pathlib import Path
 
-from covost_prepare import manifest_path
-from export import load_model
-from run_folder import RunFolder
-
-from vmsp_brain.evaluation import decode, write_speakers
-from vmsp_brain.manifests import read_manifest
-from vmsp_brain.metrics import results
-from vmsp_brain.results import results_table, write_results
-
-SPLITS = ("train", "dev", "test")
+from vmsp_brain.data.manifests import SPLITS, manifest_path, read_manifest
+from vmsp_brain.run.folder import RunFolder
+from vmsp_brain.run.results import results_table, write_results
+from vmsp_brain.run.scores import results
+from vmsp_brain.use.evaluation import decode, write_speakers
+from vmsp_brain.use.export import load_model
 
 
 def evaluate(arguments: argparse.Namespace) -> None:

@@ -11,20 +11,17 @@ was stopped goes on where it was when the same command is given again.
 import sys
 
 import speechbrain as sb
-from experiment import (
-    adopt_tokenizers,
-    load_data,
-    load_tokenizers,
-    make_brain,
-    prepare,
-    start_from_earlier_run,
-)
-from experiment_file import ExperimentFile
-from run_folder import check_run_folder, lock_run_folder, save_configuration
 from speechbrain.utils.distributed import ddp_init_group, if_main_process, run_on_main
 
-from vmsp_brain.parameters import parameter_table
-from vmsp_brain.plots import save_run_figures
+from corpus.prepare import prepare_corpus
+from vmsp_brain.brain import VMSPBrain
+from vmsp_brain.data.loading import load_data
+from vmsp_brain.data.vocabularies import load_tokenizers, train_tokenizers
+from vmsp_brain.run.experiment_file import ExperimentFile
+from vmsp_brain.run.folder import check_run_folder, lock_run_folder, save_configuration
+from vmsp_brain.run.init_from import adopt_tokenizers, start_from_earlier_run
+from vmsp_brain.watch.parameter_table import parameter_table
+from vmsp_brain.watch.plots import save_run_figures
 
 if __name__ == "__main__":
     hparams_file, run_opts, overrides = sb.parse_arguments(sys.argv[1:])
@@ -36,11 +33,19 @@ if __name__ == "__main__":
     lock = lock_run_folder(hparams["output_folder"]) if if_main_process() else None
     run_on_main(save_configuration, args=[experiment, hparams["output_folder"]])
     run_on_main(adopt_tokenizers, args=[hparams])
-    run_on_main(prepare, args=[hparams])
+    run_on_main(prepare_corpus, args=[hparams])
+    run_on_main(train_tokenizers, args=[hparams])
 
     tokenizers = load_tokenizers(hparams)
     data = load_data(hparams, tokenizers)
-    brain = make_brain(hparams, tokenizers, run_opts)
+    brain = VMSPBrain(
+        modules=hparams["modules"],
+        hierarchy=hparams["hierarchy"],
+        tokenizers=tokenizers,
+        hparams=hparams,
+        run_opts=run_opts,
+        checkpointer=hparams["checkpointer"],
+    )
     run_on_main(print, args=[parameter_table(hparams["encoder"], hparams["objectives"])])
     start_from_earlier_run(hparams)
     brain.fit(

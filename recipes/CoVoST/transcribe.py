@@ -8,9 +8,8 @@ import argparse
 import json
 import sys
 
-from export import load_model
-
-from vmsp_brain.inference import SpeechTranslator
+from vmsp_brain.use.export import load_model
+from vmsp_brain.use.inference import SpeechTranslator
 
 
 def transcribe(

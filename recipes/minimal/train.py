@@ -23,21 +23,17 @@ from speechbrain.utils.train_logger import TensorboardLogger
 from torch import nn
 from torchjd.aggregation import MoDoWeighting
 
-from vmsp_brain.batches import (
-    EvaluationSampler,
-    MultilingualBatch,
-    MultilingualDataset,
-    MultilingualSampler,
-)
-from vmsp_brain.batching import FixedBatches
 from vmsp_brain.brain import VMSPBrain
+from vmsp_brain.data.batches import MultilingualBatch, MultilingualDataset
+from vmsp_brain.data.manifests import labelled_dataset, read_manifest, unlabelled_dataset
+from vmsp_brain.data.passes import FixedBatches
+from vmsp_brain.data.samplers import EvaluationSampler, MultilingualSampler
+from vmsp_brain.data.tokenizers import load_tokenizer, train_tokenizer
 from vmsp_brain.encoders import ConformerEncoder
-from vmsp_brain.gradient_step import GradientStep
-from vmsp_brain.hierarchy import Hierarchy, Level
-from vmsp_brain.manifests import labelled_dataset, read_manifest, unlabelled_dataset
+from vmsp_brain.method.hierarchy import Hierarchy, Level
+from vmsp_brain.method.penalties import LinearPenalty
+from vmsp_brain.method.step import GradientStep
 from vmsp_brain.objectives import CTCAttentionObjective, Wav2Vec2Objective
-from vmsp_brain.penalties import LinearPenalty
-from vmsp_brain.tokenizers import load_tokenizer, train_tokenizer
 
 VOCABULARY, D_MODEL, EPOCHS, STEPS, BATCH = 40, 64, 2, 4, 2
 

@@ -29,10 +29,9 @@ from speechbrain.dataio.dataio import read_audio_info
 
 sys.path.insert(0, str(Path(__file__).parents[2] / "recipes" / "CoVoST"))
 
-from covost_prepare import manifest_path, prepare_covost
-from covost_tsv import SPLITS
-
-from vmsp_brain.manifests import load_audio, read_manifest
+from corpus.prepare import prepare_covost
+from vmsp_brain.audio import load_audio
+from vmsp_brain.data.manifests import SPLITS, manifest_path, read_manifest
 
 ROWS = {
     "prepare": "preparation with conversion",

@@ -28,12 +28,10 @@ from speechbrain.dataio.dataset import DynamicItemDataset
 
 sys.path.insert(0, str(Path(__file__).parents[2] / "recipes" / "CoVoST"))
 
-from covost_prepare import manifest_path
-from experiment import load_data
-
-from vmsp_brain.batches import Key
-from vmsp_brain.gradients import DRAWS
-from vmsp_brain.manifests import COLUMNS
+from vmsp_brain.data.batches import Key
+from vmsp_brain.data.loading import load_data
+from vmsp_brain.data.manifests import COLUMNS, manifest_path
+from vmsp_brain.data.samplers import DRAWS
 
 HOURS = {"en": 430, "fr": 264, "de": 184, "ca": 136, "es": 113}
 """Of CoVoST 2's training sets."""

@@ -29,11 +29,11 @@ from tqdm import tqdm
 ROOT = Path(__file__).parents[2]
 sys.path.insert(0, str(ROOT / "recipes" / "CoVoST"))
 
-from covost_prepare import manifest_path, prepare_covost  # noqa: E402
-from experiment_file import ExperimentFile  # noqa: E402
-
+from corpus.prepare import prepare_covost  # noqa: E402
+from vmsp_brain.audio import load_audio  # noqa: E402
+from vmsp_brain.data.manifests import manifest_path, read_manifest  # noqa: E402
 from vmsp_brain.encoders import Encoder, Frames  # noqa: E402
-from vmsp_brain.manifests import load_audio, read_manifest  # noqa: E402
+from vmsp_brain.run.experiment_file import ExperimentFile  # noqa: E402
 
 OBJECTIVES = {
     "CPC": ("cpc.yaml", "window: 8, steps: 4"),

@@ -37,15 +37,15 @@ from torchjd.aggregation import MoDoWeighting
 from torchjd.autojac import mtl_backward
 from tqdm import tqdm
 
-from vmsp_brain.batches import MultilingualBatch
 from vmsp_brain.brain import VMSPBrain
+from vmsp_brain.data.batches import MultilingualBatch
 from vmsp_brain.encoders import ConformerEncoder
-from vmsp_brain.gradient_step import GradientStep
-from vmsp_brain.gradients import DRAWS
-from vmsp_brain.hierarchy import Hierarchy, Level
+from vmsp_brain.method.hierarchy import Hierarchy, Level
+from vmsp_brain.method.layer_selection import LayerSelection
+from vmsp_brain.method.penalties import LinearPenalty
+from vmsp_brain.method.rows import DRAWS
+from vmsp_brain.method.step import GradientStep
 from vmsp_brain.objectives import AttentionObjective, CTCAttentionObjective
-from vmsp_brain.penalties import LinearPenalty
-from vmsp_brain.selection import LayerSelection
 
 BLOCKS, D_MODEL, D_FFN, N_MELS, CHANNELS = 12, 224, 896, 80, 32
 SECONDS, TOKENS, VOCABULARY = 3.0, 20, 300

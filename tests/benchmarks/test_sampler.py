@@ -2,7 +2,7 @@
 
 import math
 
-import sampler
+from tests.benchmarks import sampler
 
 ENGLISH = round(2000 * sampler.HOURS["en"] / sum(sampler.HOURS.values()))
 

@@ -1,9 +1,10 @@
 """What the benchmark of a step's cost compares are steps of training, each of its kind."""
 
 import pytest
-import step_cost
 import torch
-from step_cost import LANGUAGES, OBJECTIVES, STEPS, make_batch
+
+from tests.benchmarks import step_cost
+from tests.benchmarks.step_cost import LANGUAGES, OBJECTIVES, STEPS, make_batch
 
 VARIANTS = {**STEPS, **LANGUAGES, **OBJECTIVES}
 

@@ -9,8 +9,9 @@ import sys
 from pathlib import Path
 
 import pytest
-from commands import ROOT, TINY
-from corpus import write_clip
+
+from tests.helpers.commands import ROOT, TINY
+from tests.helpers.corpus import write_clip
 
 BLOCK = re.compile(r"```(bash|python)\n(.*?)```", re.DOTALL)
 SMALLER = {

@@ -4,7 +4,10 @@ import math
 
 import pytest
 import torch
-from oracles import (
+from speechbrain import Stage
+from torchjd.aggregation import UPGradWeighting
+
+from tests.helpers.oracles import (
     assert_close,
     make_batch,
     make_brain,
@@ -12,13 +15,10 @@ from oracles import (
     oracle_step,
     step_gradients,
 )
-from small_models import ENCODERS, SSL
-from speechbrain import Stage
-from torchjd.aggregation import UPGradWeighting
-
+from tests.helpers.small_models import ENCODERS, SSL
 from vmsp_brain.brain import VMSPBrain
-from vmsp_brain.hierarchy import Level
-from vmsp_brain.penalties import ConstantPenalty
+from vmsp_brain.method.hierarchy import Level
+from vmsp_brain.method.penalties import ConstantPenalty
 
 CASES = [
     ("UAS", ["en", "fr", "de"], ["fr-en", "de-en"]),

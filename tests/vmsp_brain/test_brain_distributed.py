@@ -15,7 +15,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from oracles import (
+from speechbrain import Stage
+from speechbrain.utils.distributed import ddp_init_group
+from torch import Tensor, nn
+
+from tests.helpers.oracles import (
     assert_close,
     make_batch,
     make_brain,
@@ -23,13 +27,9 @@ from oracles import (
     oracle_step,
     step_gradients,
 )
-from speechbrain import Stage
-from speechbrain.utils.distributed import ddp_init_group
-from torch import Tensor, nn
-
 from vmsp_brain.brain import VMSPBrain
-from vmsp_brain.hierarchy import Level
-from vmsp_brain.metrics import Hypothesis
+from vmsp_brain.method.hierarchy import Level
+from vmsp_brain.run.scores import Hypothesis
 
 PROCESSES = 2
 CASE = ("UAS", ["en", "fr", "de"], ["fr-en", "de-en"])

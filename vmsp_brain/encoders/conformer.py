@@ -10,8 +10,9 @@ from speechbrain.lobes.models.transformer.TransformerASR import TransformerASR
 from speechbrain.processing.features import InputNormalization
 from torch import Tensor, nn
 
+from vmsp_brain.audio import SAMPLE_RATE
 from vmsp_brain.encoders.filter_banks import normalized_filter_banks
-from vmsp_brain.encoders.interface import SAMPLE_RATE, Frames
+from vmsp_brain.encoders.interface import Frames
 
 
 class ConformerEncoder(nn.Module):

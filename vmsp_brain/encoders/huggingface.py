@@ -7,7 +7,8 @@ import torch
 from torch import nn
 from transformers import AutoConfig, AutoFeatureExtractor, PreTrainedConfig, PreTrainedModel
 
-from vmsp_brain.encoders.interface import SAMPLE_RATE, Encoder
+from vmsp_brain.audio import SAMPLE_RATE
+from vmsp_brain.encoders.interface import Encoder
 
 FILES = ("config.json", "preprocessor_config.json")
 """What a local folder must hold besides the weights."""

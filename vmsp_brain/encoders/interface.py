@@ -12,9 +12,6 @@ import torch
 from speechbrain.dataio.dataio import length_to_mask
 from torch import Tensor, nn
 
-SAMPLE_RATE = 16_000
-"""Sampling rate of the waveforms that all encoders take, in Hz."""
-
 
 @dataclass
 class Frames:

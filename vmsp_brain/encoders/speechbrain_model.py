@@ -18,7 +18,7 @@ from speechbrain.utils.parameter_transfer import Pretrainer
 from torch import Tensor, nn
 
 from vmsp_brain.encoders.conformer import ConformerEncoder
-from vmsp_brain.transfer import Transfer, transfer_parameters
+from vmsp_brain.encoders.loading import Transfer, transfer_parameters
 
 FILE = "hyperparams.yaml"
 

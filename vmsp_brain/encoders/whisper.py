@@ -5,6 +5,7 @@ import torch.nn.functional as F
 from speechbrain.integrations.huggingface.whisper import Whisper
 from torch import Tensor, nn
 
+from vmsp_brain.audio import SAMPLE_RATE
 from vmsp_brain.encoders.huggingface import (
     checkpoint_gradients,
     freeze_up_to,
@@ -12,7 +13,7 @@ from vmsp_brain.encoders.huggingface import (
     named_layers,
     read_config,
 )
-from vmsp_brain.encoders.interface import SAMPLE_RATE, Frames, number_of_samples
+from vmsp_brain.encoders.interface import Frames, number_of_samples
 
 
 class WhisperEncoder(nn.Module):

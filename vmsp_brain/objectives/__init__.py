@@ -3,11 +3,11 @@
 They know nothing of hierarchies and gradients; `vmsp_brain.brain` brings the two together.
 """
 
-import re
 from collections.abc import Callable, Sequence
 
 from torch import nn
 
+from vmsp_brain.names import split_pair
 from vmsp_brain.objectives.attention import AttentionObjective
 from vmsp_brain.objectives.best_rq import BestRQObjective
 from vmsp_brain.objectives.cpc import CPCObjective
@@ -21,7 +21,6 @@ __all__ = [
     "CTCAttentionObjective",
     "Wav2Vec2Objective",
     "multilingual_objectives",
-    "split_pair",
 ]
 
 
@@ -78,20 +77,3 @@ def multilingual_objectives(
         objectives[name] = translation(name=name, source=source)
     objectives[ssl.name] = ssl
     return objectives
-
-
-def split_pair(pair: str) -> tuple[str, str]:
-    """Source and target language of a pair such as ``fr-en`` or ``zh-CN-en``.
-
-    Raises
-    ------
-    ValueError
-        If the pair is malformed. A language code is lower case, its region upper case.
-    """
-    language = "([a-z]{2,3}(?:-[A-Z]{2})?)"
-    match = re.fullmatch(f"{language}-{language}", pair)
-    if not match:
-        raise ValueError(
-            f"pairs: found {pair!r}, expected source-target such as fr-en or zh-CN-en."
-        )
-    return match[1], match[2]

@@ -15,8 +15,8 @@ from speechbrain.lobes.models.transformer.Transformer import (
 from speechbrain.nnet.linear import Linear
 from torch import Tensor, nn
 
+from vmsp_brain.data.tokenizers import BOS, EOS
 from vmsp_brain.encoders import Encoder, Frames
-from vmsp_brain.tokenizers import BOS, EOS
 
 IGNORED = -100
 """Target index that cross-entropy leaves out."""

@@ -5,9 +5,9 @@ from speechbrain.nnet.linear import Linear
 from speechbrain.nnet.losses import ctc_loss
 from torch import Tensor, nn
 
+from vmsp_brain.data.tokenizers import BLANK, EOS
 from vmsp_brain.encoders import Frames
 from vmsp_brain.objectives.attention import AttentionObjective
-from vmsp_brain.tokenizers import BLANK, EOS
 
 
 class CTCAttentionObjective(AttentionObjective):

@@ -4,8 +4,9 @@ import shutil
 from pathlib import Path
 
 import pytest
-from commands import run
-from make_mini_covost import make_mini_covost
+
+from mini_covost.make import make_mini_covost
+from tests.helpers.commands import run
 
 
 @pytest.fixture(scope="session")

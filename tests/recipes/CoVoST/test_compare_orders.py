@@ -7,9 +7,10 @@ import sys
 from pathlib import Path
 
 import pytest
-from commands import call
+
 from compare_orders import main
-from recorded_runs import make_uas_and_usa
+from tests.helpers.commands import call
+from tests.helpers.recorded_runs import make_uas_and_usa
 
 
 @pytest.fixture(scope="module")

@@ -4,9 +4,10 @@ import shutil
 from pathlib import Path
 
 import pytest
-from commands import call
+
 from evaluate import main
-from export import export_run
+from tests.helpers.commands import call
+from vmsp_brain.use.export import export_run
 
 
 def evaluate(*arguments, check: bool = True):

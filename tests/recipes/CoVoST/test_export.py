@@ -6,12 +6,14 @@ from pathlib import Path
 
 import pytest
 import torch
-from commands import call, run_script
-from evaluate import main as evaluate
-from export import export_run, load_model, main
-from model_card import model_card
-from run_folder import RunFolder
 from speechbrain.utils.checkpoints import Checkpointer
+
+from evaluate import main as evaluate
+from export import main
+from tests.helpers.commands import call, run_script
+from vmsp_brain.run.folder import RunFolder
+from vmsp_brain.use.export import export_run, load_model
+from vmsp_brain.use.model_card import model_card
 
 
 @pytest.fixture(scope="module")

@@ -5,9 +5,10 @@ from pathlib import Path
 
 import pytest
 import torch
-from experiment_file import ExperimentFile
 from hyperpyyaml import load_hyperpyyaml
 from ruamel.yaml import YAML
+
+from vmsp_brain.run.experiment_file import ExperimentFile
 
 ROOT = Path(__file__).parents[3]
 SMALL = {
@@ -143,14 +144,14 @@ HIERARCHIES = {
 def test_a_wrong_hierarchy_fails_when_it_is_loaded(tmp_path, top, more, message):
     weighting = more.get("weighting", "MoDoWeighting")
     text = f"""base: {ROOT / "hparams" / "uas.yaml"}
-top: !new:vmsp_brain.hierarchy.Level
+top: !new:vmsp_brain.method.hierarchy.Level
     objectives: {top}
     weighting: !new:torchjd.aggregation.{weighting}
-below: !new:vmsp_brain.hierarchy.Level
+below: !new:vmsp_brain.method.hierarchy.Level
     objectives: {more.get("below", ["none"])}
-    penalty: !new:vmsp_brain.penalties.ConstantPenalty
+    penalty: !new:vmsp_brain.method.penalties.ConstantPenalty
         value: {more.get("eta", 1.0)}
-hierarchy: !new:vmsp_brain.hierarchy.Hierarchy
+hierarchy: !new:vmsp_brain.method.hierarchy.Hierarchy
     levels: [!ref <top>{", !ref <below>" if "below" in more else ""}]
     objectives: !ref <objectives>
 languages: [fr]

@@ -4,10 +4,13 @@ from pathlib import Path
 
 import pytest
 import torch
-from commands import command, run
-from experiment import adopt_tokenizers, prepare, start_from_earlier_run
-from experiment_file import ExperimentFile
 from speechbrain import parse_arguments
+
+from corpus.prepare import prepare_corpus
+from tests.helpers.commands import command, run
+from vmsp_brain.data.vocabularies import train_tokenizers
+from vmsp_brain.run.experiment_file import ExperimentFile
+from vmsp_brain.run.init_from import adopt_tokenizers, start_from_earlier_run
 
 
 def hparams_of(*arguments) -> dict:
@@ -36,7 +39,8 @@ def test_a_language_is_added_to_a_trained_model(mini_covost, first_run, tmp_path
     arguments = ("train.py", "uas.yaml", mini_covost, tmp_path / "run", *more)
     hparams = hparams_of(*arguments)
     adopt_tokenizers(hparams)
-    prepare(hparams)
+    prepare_corpus(hparams)
+    train_tokenizers(hparams)
     start_from_earlier_run(hparams)
     before = {name: tensor.clone() for name, tensor in hparams["objectives"].state_dict().items()}
     old = last(first_run, "objectives")

@@ -5,11 +5,11 @@ from pathlib import Path
 
 import pytest
 import torch
-from commands import last_parameters, run
-from saved_models import save_model
-from saved_speechbrain_models import CONFORMER, TOGETHER, save_speechbrain_model
-from small_models import small_encoder_of
 
+from tests.helpers.commands import last_parameters, run
+from tests.helpers.saved_models import save_model
+from tests.helpers.saved_speechbrain_models import CONFORMER, TOGETHER, save_speechbrain_model
+from tests.helpers.small_models import small_encoder_of
 from vmsp_brain.encoders.speechbrain_model import speechbrain_encoder
 
 LANGUAGES = ("--languages=[en, fr]", "--pairs=[fr-en]", "--conformer=")

@@ -10,11 +10,11 @@ from pathlib import Path
 import pytest
 import torch
 import yaml
-from commands import command, last_parameters, run
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
-from vmsp_brain.manifests import read_manifest
-from vmsp_brain.recorded_run import read_curves
+from tests.helpers.commands import command, last_parameters, run
+from vmsp_brain.data.manifests import read_manifest
+from vmsp_brain.run.record import read_curves
 
 
 def test_results_agree_with_the_table_and_the_hypotheses(uas_run):

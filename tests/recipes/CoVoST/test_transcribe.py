@@ -2,8 +2,9 @@ import json
 from pathlib import Path
 
 import pytest
-from commands import call
-from corpus import write_clip
+
+from tests.helpers.commands import call
+from tests.helpers.corpus import write_clip
 from transcribe import main
 
 

@@ -11,7 +11,7 @@ from string import ascii_lowercase
 import soundfile
 import torch
 
-from vmsp_brain.manifests import COLUMNS
+from vmsp_brain.data.manifests import COLUMNS
 
 ROOT = Path(__file__).parents[3]
 LANGUAGES = ("en", "fr")

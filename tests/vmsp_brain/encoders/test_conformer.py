@@ -4,9 +4,9 @@ import copy
 
 import pytest
 import torch
-from small_models import LATENT_SIZE, noise, small_encoder
 from torch import Tensor, nn
 
+from tests.helpers.small_models import LATENT_SIZE, noise, small_encoder
 from vmsp_brain.encoders import ConformerEncoder, Frames
 
 

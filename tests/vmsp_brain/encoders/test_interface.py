@@ -2,9 +2,9 @@
 
 import pytest
 import torch
-from small_models import ENCODERS, noise, small_encoder_of
 from torch.utils._pytree import tree_map_only
 
+from tests.helpers.small_models import ENCODERS, noise, small_encoder_of
 from vmsp_brain.encoders import Frames
 
 every = pytest.mark.parametrize("kind", ENCODERS)

@@ -4,10 +4,10 @@ import itertools
 
 import pytest
 import torch
-from saved_models import save_model, saved_model
-from small_models import noise, small_encoder_of
 from transformers import AutoFeatureExtractor, AutoModel
 
+from tests.helpers.saved_models import save_model, saved_model
+from tests.helpers.small_models import noise, small_encoder_of
 from vmsp_brain.encoders.wav2vec2 import Wav2Vec2Encoder
 from vmsp_brain.encoders.whisper import WhisperEncoder
 

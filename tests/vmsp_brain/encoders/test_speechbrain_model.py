@@ -4,7 +4,8 @@ import shutil
 
 import pytest
 import torch
-from saved_speechbrain_models import (
+
+from tests.helpers.saved_speechbrain_models import (
     APART,
     CONFORMER,
     HPARAMS,
@@ -12,8 +13,7 @@ from saved_speechbrain_models import (
     TRANSFORMER,
     save_speechbrain_model,
 )
-from small_models import noise
-
+from tests.helpers.small_models import noise
 from vmsp_brain.encoders.speechbrain_model import speechbrain_encoder
 
 

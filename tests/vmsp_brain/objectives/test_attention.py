@@ -2,13 +2,13 @@
 
 import pytest
 import torch
-from small_models import noise, small_encoder
 from speechbrain.dataio.batch import PaddedBatch
 from torch import Tensor
 
+from tests.helpers.small_models import noise, small_encoder
+from vmsp_brain.data.tokenizers import BOS, EOS
 from vmsp_brain.encoders import Frames
 from vmsp_brain.objectives import AttentionObjective
-from vmsp_brain.tokenizers import BOS, EOS
 
 NAME = "st/fr-en"
 VOCABULARY = 20

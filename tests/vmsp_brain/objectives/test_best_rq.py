@@ -4,9 +4,9 @@ import math
 
 import pytest
 import torch
-from small_models import LATENT_SIZE, batch_of, small_encoder
 from speechbrain.dataio.batch import PaddedBatch
 
+from tests.helpers.small_models import LATENT_SIZE, batch_of, small_encoder
 from vmsp_brain.objectives import BestRQObjective
 from vmsp_brain.objectives.masking import MaskedFrames
 

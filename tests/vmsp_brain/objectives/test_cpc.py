@@ -2,8 +2,8 @@
 
 import pytest
 import torch
-from small_models import LATENT_SIZE, batch_of, small_encoder
 
+from tests.helpers.small_models import LATENT_SIZE, batch_of, small_encoder
 from vmsp_brain.encoders import Frames
 from vmsp_brain.objectives import CPCObjective
 from vmsp_brain.objectives.cpc import Contexts

@@ -5,13 +5,13 @@ import copy
 import pytest
 import torch
 import torch.nn.functional as F
-from small_models import noise, small_encoder
 from speechbrain.dataio.batch import PaddedBatch
 from torch import Tensor
 
+from tests.helpers.small_models import noise, small_encoder
+from vmsp_brain.data.tokenizers import BLANK
 from vmsp_brain.encoders import Frames
 from vmsp_brain.objectives import CTCAttentionObjective
-from vmsp_brain.tokenizers import BLANK
 
 NAME = "asr/fr"
 TARGETS = [[5, 6, 6, 8, 9], [10, 4], [12, 12, 13]]

@@ -2,10 +2,10 @@
 
 import pytest
 import torch
-from small_models import LATENT_SIZE, batch_of, noise, small_encoder
 from speechbrain.dataio.batch import PaddedBatch
 from torch import Tensor
 
+from tests.helpers.small_models import LATENT_SIZE, batch_of, noise, small_encoder
 from vmsp_brain.objectives.masking import MaskedPrediction
 
 LENGTHS = torch.tensor([200, 3, 57, 1, 120])

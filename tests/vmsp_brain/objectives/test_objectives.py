@@ -3,15 +3,15 @@
 from types import SimpleNamespace
 
 import pytest
-from small_models import small_objectives
 from torch import nn
 
+from tests.helpers.small_models import small_objectives
+from vmsp_brain.names import split_pair
 from vmsp_brain.objectives import (
     AttentionObjective,
     CTCAttentionObjective,
     Wav2Vec2Objective,
     multilingual_objectives,
-    split_pair,
 )
 
 

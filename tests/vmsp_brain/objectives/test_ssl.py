@@ -4,8 +4,16 @@ from types import SimpleNamespace
 
 import pytest
 import torch
-from small_models import ENCODERS, SSL, batch_of, melodies, small_encoder_of, small_ssl
 from speechbrain.dataio.batch import PaddedData
+
+from tests.helpers.small_models import (
+    ENCODERS,
+    SSL,
+    batch_of,
+    melodies,
+    small_encoder_of,
+    small_ssl,
+)
 
 both = pytest.mark.parametrize(("kind", "ssl"), [(kind, ssl) for kind in ENCODERS for ssl in SSL])
 

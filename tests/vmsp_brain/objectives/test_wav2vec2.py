@@ -4,9 +4,9 @@ import math
 
 import pytest
 import torch
-from small_models import LATENT_SIZE, melodies, small_encoder, small_wav2vec2
 from torch import Tensor
 
+from tests.helpers.small_models import LATENT_SIZE, melodies, small_encoder, small_wav2vec2
 from vmsp_brain.objectives import Wav2Vec2Objective
 from vmsp_brain.objectives.masking import MaskedFrames
 

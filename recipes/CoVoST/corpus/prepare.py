@@ -1,0 +1,294 @@
+"""From the clips and TSV files of CoVoST 2 to SpeechBrain manifests.
+
+Training rows with faults are counted and left out; dev and test rows with faults stop the
+preparation, since leaving them out would change the score.
+"""
+
+import csv
+import json
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from corpus.clips import Clip, ClipJournal
+from corpus.conversion import converted_path
+from corpus.text import normalize_transcription, normalize_translation
+from corpus.tsv import CorpusError, Row, Source, find_source, read_rows, targets_by_language
+from corpus.unlabelled import prepare_unlabelled
+from vmsp_brain.data.manifests import COLUMNS, SPLITS, manifest_path
+from vmsp_brain.files import write_whole
+
+LISTED = 20
+"""Faulty rows that an error message lists; the report has all."""
+
+
+def prepare_covost(
+    data_folder: str | Path,
+    save_folder: str | Path,
+    languages: Sequence[str],
+    pairs: Sequence[str],
+    min_duration: float = 0.5,
+    max_duration: float = 30.0,
+    drop_faulty_evaluation_rows: bool = False,
+    convert_audio: bool = False,
+    workers: int | None = None,
+) -> None:
+    """Write the manifests and ``preparation.json``, a report of what was kept and left out.
+
+    A killed run is resumed by calling again; a finished one is kept as long as the arguments and
+    the TSV files are the same.
+
+    Arguments
+    ---------
+    data_folder : Path
+        The corpus: ``<language>/clips``, ``<language>/validated.tsv`` and
+        ``covost_v2.<source>_<target>.tsv`` in ``<language>`` or directly in the folder.
+    save_folder : Path
+        Where the manifests go.
+    languages : list of str
+        Languages that are spoken.
+    pairs : list of str
+        Source and target, such as fr-en.
+    min_duration, max_duration : float
+        Training clips outside of these seconds are left out.
+    drop_faulty_evaluation_rows : bool
+        Leave out faulty dev and test rows instead of stopping.
+    convert_audio : bool
+        Write every clip as 16 kHz FLAC to ``<language>/flac`` and let the manifests point there.
+    workers : int, optional
+        Threads that examine clips; as many as cores if not given.
+
+    Raises
+    ------
+    CorpusError
+        If files are missing or malformed, a split is empty, or dev or test rows are faulty.
+    """
+    data_folder, save_folder = Path(data_folder), Path(save_folder)
+    sources = _find_sources(data_folder, languages, pairs)
+    made_of = {
+        "languages": sorted(languages),
+        "pairs": sorted(pairs),
+        "durations": [min_duration, max_duration],
+        "drop_faulty_evaluation_rows": drop_faulty_evaluation_rows,
+        "convert_audio": convert_audio,
+        "files": _fingerprints(data_folder, sources),
+    }
+    report_path = save_folder / "preparation.json"
+    if _is_prepared(report_path, made_of, save_folder, languages):
+        print(f"{save_folder}: prepared already, kept.")
+        return
+    rows = [row for source in sources for row in read_rows(data_folder, source)]
+    _check_not_empty(rows, languages, "has no rows in the TSV files")
+    save_folder.mkdir(parents=True, exist_ok=True)
+    clips = _check_clips(data_folder, save_folder, rows, workers, convert_audio)
+    for row in rows:
+        row.fault = row.fault or _fault(row, clips[_key(row)], min_duration, max_duration)
+    report = {"made_of": made_of, **_report(rows, clips)}
+    _print_report(report)
+    write_whole(save_folder / "rejected.json", _to_json(report["rejected"]))
+    if not drop_faulty_evaluation_rows:
+        _stop_on_faulty_evaluation_rows(report, save_folder)
+    good = [row for row in rows if not row.fault]
+    _check_not_empty(good, languages, "has no usable row")
+    for language in languages:
+        for split in SPLITS:
+            chosen = [row for row in good if (row.language, row.split) == (language, split)]
+            path = manifest_path(save_folder, language, split)
+            _write_manifest(path, chosen, clips, convert_audio)
+    write_whole(report_path, _to_json(report))
+
+
+def _find_sources(
+    data_folder: Path, languages: Sequence[str], pairs: Sequence[str]
+) -> list[Source]:
+    if not data_folder.is_dir():
+        raise CorpusError(
+            f"data_folder: {data_folder} is not a folder. Give the folder that holds <language>/"
+            "clips; make mini-CoVoST with make_mini_covost.py if you have no corpus."
+        )
+    targets = targets_by_language(languages, pairs)
+    for language in languages:
+        clips = data_folder / language / "clips"
+        if not clips.is_dir():
+            raise CorpusError(
+                f"{language}: {clips} is not a folder. Expected Common Voice's clips there; unpack "
+                f"them, or remove {language} from languages."
+            )
+    return [find_source(data_folder, language, targets[language]) for language in languages]
+
+
+def _fingerprints(data_folder: Path, sources: Sequence[Source]) -> dict[str, list[int]]:
+    files = [path for source in sources for path in source.files]
+    files += [data_folder / source.language / "validated.tsv" for source in sources]
+    stats = {str(path.relative_to(data_folder)): path.stat() for path in files if path.exists()}
+    return {name: [stat.st_size, stat.st_mtime_ns] for name, stat in sorted(stats.items())}
+
+
+def _is_prepared(
+    report_path: Path, made_of: dict[str, Any], save_folder: Path, languages: Sequence[str]
+) -> bool:
+    if not report_path.exists():
+        return False
+    try:
+        before = json.loads(report_path.read_text(encoding="utf-8"))["made_of"]
+    except (ValueError, KeyError, TypeError) as error:
+        raise CorpusError(
+            f"{report_path} is not a report of this script ({error!r}). Remove it to prepare again."
+        ) from error
+    return before == made_of and all(
+        manifest_path(save_folder, language, split).exists()
+        for language in languages
+        for split in SPLITS
+    )
+
+
+def _check_not_empty(rows: Sequence[Row], languages: Sequence[str], problem: str) -> None:
+    present = {(row.language, row.split) for row in rows}
+    empty = [f"{language} {split}" for language in languages for split in SPLITS]
+    empty = [name for name in empty if tuple(name.split()) not in present]
+    if empty:
+        raise CorpusError(
+            f"{', '.join(empty)}: {problem}. Complete the corpus, or remove the language."
+        )
+
+
+def _key(row: Row) -> str:
+    return f"{row.language}/clips/{row.path}"
+
+
+def _check_clips(
+    data_folder: Path,
+    save_folder: Path,
+    rows: Sequence[Row],
+    workers: int | None,
+    convert: bool,
+) -> dict[str, Clip]:
+    journal = ClipJournal(save_folder / "clips.jsonl")
+    clips = {_key(row): (data_folder / row.language / "clips", row.path) for row in rows}
+    return journal.check([(key, *where) for key, where in clips.items()], workers, convert)
+
+
+def _fault(row: Row, clip: Clip, min_duration: float, max_duration: float) -> str:
+    if clip.fault:
+        return clip.fault
+    if not normalize_transcription(row.sentence):
+        return "empty_transcription"
+    if not all(normalize_translation(text) for text in row.translations.values()):
+        return "empty_translation"
+    if row.split == "train" and clip.duration < min_duration:
+        return "too_short"
+    if row.split == "train" and clip.duration > max_duration:
+        return "too_long"
+    return ""
+
+
+def _report(rows: Sequence[Row], clips: dict[str, Clip]) -> dict[str, Any]:
+    kept: dict[str, dict[str, dict[str, float]]] = {}
+    for row in rows:
+        if not row.fault:
+            split = kept.setdefault(row.language, {}).setdefault(
+                row.split, {"utterances": 0, "hours": 0.0}
+            )
+            split["utterances"] += 1
+            split["hours"] += clips[_key(row)].duration / 3600
+    rejected = [
+        {
+            "language": row.language,
+            "split": row.split,
+            "reason": row.fault,
+            "path": row.path,
+            "origin": row.origin,
+        }
+        for row in rows
+        if row.fault
+    ]
+    return {"kept": kept, "rejected": rejected}
+
+
+def _print_report(report: dict[str, Any]) -> None:
+    rejected = Counter(
+        (item["language"], item["split"], item["reason"]) for item in report["rejected"]
+    )
+    for language, splits in report["kept"].items():
+        kept = "   ".join(
+            f"{split} {found['utterances']:,} ({found['hours']:.2f} h)"
+            for split, found in sorted(splits.items(), key=lambda item: -item[1]["utterances"])
+        )
+        print(f"{language}: {kept}")
+    for (language, split, reason), count in sorted(rejected.items()):
+        print(f"{language}: {split}: {count:,} left out: {reason}")
+    if rejected:
+        print("Every row left out, with its file and line, is in rejected.json.")
+
+
+def _stop_on_faulty_evaluation_rows(report: dict[str, Any], save_folder: Path) -> None:
+    faulty = [item for item in report["rejected"] if item["split"] != "train"]
+    if not faulty:
+        return
+    listed = [
+        f"  {item['origin']}: {item['language']} {item['split']} {item['path']}: {item['reason']}"
+        for item in faulty[:LISTED]
+    ]
+    if len(faulty) > LISTED:
+        listed.append(f"  ... and {len(faulty) - LISTED} more")
+    raise CorpusError(
+        f"{len(faulty)} dev or test rows cannot be used, and leaving them out would change the "
+        "score:\n"
+        + "\n".join(listed)
+        + f"\nAll are in {save_folder / 'rejected.json'}. Repair the corpus, or leave them "
+        "out knowingly with drop_faulty_evaluation_rows."
+    )
+
+
+def _write_manifest(
+    path: Path, rows: Sequence[Row], clips: dict[str, Clip], converted: bool
+) -> None:
+    partial = path.with_name(f"{path.name}.partial")
+    with partial.open("w", newline="", encoding="utf-8") as file:
+        writer = csv.writer(file)
+        writer.writerow(COLUMNS)
+        for row in rows:
+            key = _key(row)
+            clips_folder = Path("$data_root", row.language, "clips")
+            wav = converted_path(clips_folder, row.path) if converted else clips_folder / row.path
+            clip_id = f"{row.language}_{Path(row.path).with_suffix('')}"
+            for number, (target, translation) in enumerate(row.translations.items() or [("", "")]):
+                writer.writerow(
+                    (
+                        clip_id if number == 0 else f"{clip_id}.{target}",
+                        clips[key].duration,
+                        wav,
+                        row.language,
+                        normalize_transcription(row.sentence),
+                        target,
+                        normalize_translation(translation),
+                        row.speaker,
+                    )
+                )
+    partial.replace(path)
+
+
+def _to_json(value: Any) -> str:
+    return json.dumps(value, indent=1, ensure_ascii=False) + "\n"
+
+
+def prepare_corpus(hparams: Mapping[str, Any]) -> None:
+    """The manifests that an experiment declares; what is there already is kept."""
+    prepare_covost(
+        hparams["data_folder"],
+        hparams["manifest_folder"],
+        hparams["languages"],
+        hparams["pairs"],
+        min_duration=hparams["min_duration"],
+        max_duration=hparams["max_duration"],
+        drop_faulty_evaluation_rows=hparams["drop_faulty_evaluation_rows"],
+        convert_audio=hparams["convert_audio"],
+    )
+    if hparams["unlabelled_folders"]:
+        prepare_unlabelled(
+            hparams["unlabelled_folders"],
+            hparams["output_folder"],
+            hparams["min_duration"],
+            hparams["max_duration"],
+        )

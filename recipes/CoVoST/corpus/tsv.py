@@ -1,0 +1,276 @@
+"""Reading the TSV files of CoVoST 2 and Common Voice: which clip says what, in which split.
+
+Both forms of CoVoST's files are read: ``covost_v2.<src>_<tgt>.tsv`` (path, translation, split),
+joined with Common Voice's ``validated.tsv`` on the path, and the files that CoVoST's own splitting
+script makes, ``covost_v2.<src>_<tgt>.<split>.tsv`` (path, sentence, translation, client_id).
+"""
+
+import csv
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from vmsp_brain.data.manifests import SPLITS
+from vmsp_brain.names import split_pair
+
+SPLIT_OF_LABEL = {"train": "train", "train_covost": "train", "dev": "dev", "test": "test"}
+"""What CoVoST's ``split`` column says; it has other values, of rows that no split uses."""
+
+UNKNOWN_SPLIT = "unknown"
+
+
+class CorpusError(ValueError):
+    """The corpus on disk is not as it should be; the message says where, how, and what to do."""
+
+
+@dataclass
+class Row:
+    """One clip of a split.
+
+    Arguments
+    ---------
+    language, split : str
+        Where it belongs; the split of an unreadable row is ``unknown``.
+    path : str
+        The clip's file name as the TSV gives it.
+    sentence, speaker : str
+        From Common Voice.
+    translations : dict
+        By target language.
+    origin : str
+        File and line.
+    fault : str
+        Why the row cannot be used, empty if it can.
+    """
+
+    language: str
+    split: str
+    path: str
+    origin: str
+    sentence: str = ""
+    speaker: str = ""
+    translations: dict[str, str] = field(default_factory=dict)
+    fault: str = ""
+
+
+@dataclass
+class Source:
+    """The files that hold one language's rows.
+
+    Arguments
+    ---------
+    language : str
+        The language that is spoken.
+    targets : dict
+        For each target language, its files by split; the key ``all`` stands for a file with a
+        ``split`` column. A target of "" means rows without a translation.
+    """
+
+    language: str
+    targets: dict[str, dict[str, Path]]
+
+    @property
+    def files(self) -> list[Path]:
+        """All files, `validated.tsv` aside."""
+        return [path for files in self.targets.values() for path in files.values()]
+
+
+def targets_by_language(languages: Sequence[str], pairs: Sequence[str]) -> dict[str, list[str]]:
+    """The languages that each language is to be translated into.
+
+    Raises
+    ------
+    CorpusError
+        If a pair's source is not among the languages.
+    """
+    targets: dict[str, list[str]] = {language: [] for language in languages}
+    for pair in pairs:
+        source, target = split_pair(pair)
+        if source not in targets:
+            raise CorpusError(
+                f"pairs: {pair} translates from {source}, which is not among the languages "
+                f"{', '.join(languages)}. Add it to languages or remove the pair."
+            )
+        targets[source].append(target)
+    return targets
+
+
+def find_source(data_folder: Path, language: str, targets: Sequence[str]) -> Source:
+    """Find a language's files.
+
+    A language without a requested pair is read without translations, from any of its pairs' files,
+    else from Common Voice's own train, dev and test.tsv.
+
+    Raises
+    ------
+    CorpusError
+        If there are none; the message lists the places looked at and the pairs found.
+    """
+    if targets:
+        found = {target: _pair_files(data_folder, language, target) for target in targets}
+        return Source(language, found)
+    for target in _targets_on_disk(data_folder, language):
+        return Source(language, {"": _pair_files(data_folder, language, target)})
+    common_voice = {split: data_folder / language / f"{split}.tsv" for split in SPLITS}
+    missing = [str(path) for path in common_voice.values() if not path.is_file()]
+    if missing:
+        raise CorpusError(
+            f"{language}: found no covost_v2.{language}_*.tsv in {data_folder / language} or "
+            f"{data_folder}, and not all of Common Voice's own splits either: missing "
+            f"{', '.join(missing)}. Put one of them there, or remove {language} from languages."
+        )
+    return Source(language, {"": common_voice})
+
+
+def read_rows(data_folder: Path, source: Source) -> list[Row]:
+    """All rows of a language that belong to a split, faulty ones marked.
+
+    The rows of a clip with several translations become one.
+    """
+    validated = None
+    rows: dict[str, Row] = {}
+    unreadable = []
+    for target, files in source.targets.items():
+        seen = set()
+        for split, path in files.items():
+            for row in _read_file(source.language, split, path, target):
+                if row.fault:
+                    unreadable.append(row)
+                    continue
+                if split == "all":
+                    validated = validated or _read_validated(data_folder, source.language)
+                    _join(row, validated)
+                if row.path in seen:
+                    row.fault = "duplicate"
+                    unreadable.append(row)
+                    continue
+                seen.add(row.path)
+                _merge(rows, row)
+    return [*rows.values(), *unreadable]
+
+
+def _merge(rows: dict[str, Row], row: Row) -> None:
+    first = rows.setdefault(row.path, row)
+    if first is not row:
+        first.translations.update(row.translations)
+        if first.split != row.split:
+            first.fault, first.origin = "two_splits", f"{first.origin} and {row.origin}"
+            first.split = row.split if first.split == "train" else first.split
+
+
+def _read_file(language: str, split: str, path: Path, target: str) -> Iterator[Row]:
+    columns = ["path", "translation", "split"] if split == "all" else ["path", "sentence"]
+    if target and "translation" not in columns:
+        columns.append("translation")
+    for line, record in read_tsv(path, columns):
+        origin = f"{path.name}:{line}"
+        if isinstance(record, list):  # the wrong number of columns
+            label = split if split != "all" else (record[-1] if record else "")
+            yield Row(
+                language,
+                SPLIT_OF_LABEL.get(label, UNKNOWN_SPLIT),
+                record[0] if record else "",
+                origin,
+                fault="columns",
+            )
+            continue
+        own_split = SPLIT_OF_LABEL.get(record["split"]) if split == "all" else split
+        if own_split is not None:
+            yield Row(
+                language,
+                own_split,
+                record["path"],
+                origin,
+                sentence=record.get("sentence", ""),
+                speaker=record.get("client_id", ""),
+                translations={target: record["translation"]} if target else {},
+            )
+
+
+def _join(row: Row, validated: dict[str, dict[str, str]]) -> None:
+    record = validated.get(row.path)
+    if record is None:
+        row.fault = "not_in_validated"
+        return
+    row.sentence, row.speaker = record["sentence"], record["client_id"]
+
+
+def _read_validated(data_folder: Path, language: str) -> dict[str, dict[str, str]]:
+    path = data_folder / language / "validated.tsv"
+    if not path.is_file():
+        raise CorpusError(
+            f"{language}: {path} is missing. It is part of Common Voice's archive and says what is "
+            "spoken in each clip; put it there."
+        )
+    records = read_tsv(path, ["client_id", "path", "sentence"])
+    return {record["path"]: record for _, record in records if isinstance(record, dict)}
+
+
+def read_tsv(path: Path, columns: Sequence[str]) -> Iterator[tuple[int, dict[str, str] | list]]:
+    """Line numbers and records of a tab-separated, unquoted, backslash-escaped file.
+
+    Arguments
+    ---------
+    path : Path
+        The file.
+    columns : list of str
+        Columns that must be there.
+
+    Yields
+    ------
+    tuple
+        Line number, and the record: a dict, or the bare list where it has too few or too many
+        columns.
+
+    Raises
+    ------
+    CorpusError
+        If a column is missing or the file is not UTF-8 text.
+    """
+    csv.field_size_limit(2**24)
+    with path.open(newline="", encoding="utf-8-sig") as file:
+        reader = csv.reader(file, delimiter="\t", quoting=csv.QUOTE_NONE, escapechar="\\")
+        try:
+            header = next(reader, [])
+            missing = [column for column in columns if column not in header]
+            if missing:
+                raise CorpusError(
+                    f"{path}: the header has no column {', '.join(missing)}; it is "
+                    f"{', '.join(header) or 'empty'}. Is it the right file, and tab-separated?"
+                )
+            for record in reader:
+                whole = len(record) == len(header)
+                yield reader.line_num, dict(zip(header, record, strict=True)) if whole else record
+        except (UnicodeDecodeError, csv.Error) as error:
+            raise CorpusError(
+                f"{path}: cannot be read after line {reader.line_num}: {error}. Expected UTF-8 "
+                "text, tab-separated; get the file anew."
+            ) from error
+
+
+def _pair_files(data_folder: Path, language: str, target: str) -> dict[str, Path]:
+    name = f"covost_v2.{language}_{target}"
+    folders = [data_folder / language, data_folder]
+    for folder in folders:
+        if (folder / f"{name}.tsv").is_file():
+            return {"all": folder / f"{name}.tsv"}
+        by_split = {split: folder / f"{name}.{split}.tsv" for split in SPLITS}
+        if all(path.is_file() for path in by_split.values()):
+            return by_split
+    others = _targets_on_disk(data_folder, language)
+    raise CorpusError(
+        f"pair {language}-{target}: found neither {name}.tsv nor {name}.train.tsv, .dev.tsv and "
+        f".test.tsv in {' or '.join(map(str, folders))}. "
+        + (
+            f"The pairs there are {', '.join(f'{language}-{other}' for other in others)}. "
+            if others
+            else f"There is no pair of {language} at all. "
+        )
+        + "Put the file there, or remove the pair from pairs."
+    )
+
+
+def _targets_on_disk(data_folder: Path, language: str) -> list[str]:
+    prefix = f"covost_v2.{language}_"
+    files = [*(data_folder / language).glob(f"{prefix}*.tsv"), *data_folder.glob(f"{prefix}*.tsv")]
+    return sorted({path.name.removeprefix(prefix).split(".")[0] for path in files})

@@ -1,0 +1,90 @@
+"""The recipe's commands as a user runs them, with a model that trains in seconds."""
+
+import io
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+from contextlib import redirect_stderr, redirect_stdout
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+
+ROOT = Path(__file__).parents[2]
+TINY = [
+    "--d_model=16",
+    "--nhead=4",
+    "--d_ffn=32",
+    "--conformer={num_layers: 1, d_ffn: 32, front_end_channels: 4, n_mels: 40}",
+    "--batch_size=2",
+    "--ssl_batch_size=2",
+    "--warmup_steps=2",
+    "--number_of_epochs=2",
+    "--num_workers=0",
+    "--test_search={beam_size: 2, max_decode_ratio: 0.3}",
+    "--valid_search={max_decode_ratio: 0.3}",
+]
+
+
+def command(script: str, yaml_file: str, data: Path, out: Path, *more: str) -> list[str]:
+    """A command line; a later option takes the place of an earlier one of the same key.
+
+    One without a value, such as ``--conformer=``, takes it away.
+    """
+    options = [f"--data_folder={data}", f"--output_folder={out}", *TINY, *more]
+    by_key = {option.partition("=")[0]: option for option in options}
+    by_key = {key: option for key, option in by_key.items() if not option.endswith("=")}
+    script = str(ROOT / "recipes" / "CoVoST" / script)
+    return [sys.executable, script, str(ROOT / "hparams" / yaml_file), *by_key.values()]
+
+
+def run(*arguments, check: bool = True) -> subprocess.CompletedProcess:
+    """Run a command that takes an experiment file."""
+    return _run(command(*arguments), check)
+
+
+@dataclass
+class Done:
+    """What a command of this process ended with."""
+
+    returncode: int
+    stdout: str
+    stderr: str
+
+
+def call(main: Callable[[list[str]], None], *words, check: bool = True) -> Done:
+    """Run a command's ``main`` here, which saves starting Python."""
+    out, err = io.StringIO(), io.StringIO()
+    code = 0
+    with redirect_stdout(out), redirect_stderr(err):
+        try:
+            main([str(word) for word in words])
+        except SystemExit as end:
+            code = end.code or 0
+    assert code == 0 or not check, err.getvalue()
+    return Done(code, out.getvalue(), err.getvalue())
+
+
+def run_script(name: str, *arguments, check: bool = True, **options) -> subprocess.CompletedProcess:
+    """Run a command that takes none."""
+    script = str(ROOT / "recipes" / "CoVoST" / name)
+    return _run([sys.executable, script, *map(str, arguments)], check, **options)
+
+
+def _run(arguments: list[str], check: bool, **options) -> subprocess.CompletedProcess:
+    environment = {**os.environ, "OMP_NUM_THREADS": "1", **options.pop("env", {})}
+    done = subprocess.run(arguments, capture_output=True, text=True, env=environment, **options)
+    assert done.returncode == 0 or not check, done.stdout + done.stderr
+    return done
+
+
+def last_parameters(out: Path) -> dict[str, torch.Tensor]:
+    """All tensors of the last checkpoint."""
+    folder = max((out / "save").glob("CKPT*"))
+    tensors = {}
+    for part in ("encoder", "objectives", "encoder_optimizer", "heads_optimizer", "hierarchy"):
+        saved = torch.load(folder / f"{part}.ckpt", weights_only=True)
+        leaves, _ = torch.utils._pytree.tree_flatten_with_path(saved)
+        tensors |= {f"{part}{path}": leaf for path, leaf in leaves if torch.is_tensor(leaf)}
+    return tensors

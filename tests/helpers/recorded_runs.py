@@ -1,0 +1,66 @@
+"""Run folders such as training leaves them, made in a moment."""
+
+from collections.abc import Mapping
+from pathlib import Path
+
+import numpy as np
+from torch.utils.tensorboard import SummaryWriter
+
+from vmsp_brain.method.conflict import write_cosines
+from vmsp_brain.run.results import write_results
+from vmsp_brain.run.scores import Hypothesis, results
+
+WORDS = ["the", "a", "cat", "dog", "house", "sees", "runs", "to", "from", "green"]
+OBJECTIVES = ["asr/en", "asr/fr", "st/fr-en"]
+COSINES = {
+    "front_end": {"asr/en ~ asr/fr": 0.5, "asr/en ~ st/fr-en": -0.2, "asr/fr ~ st/fr-en": 0.4},
+    "block_01": {"asr/en ~ asr/fr": 0.1, "asr/en ~ st/fr-en": -0.4, "asr/fr ~ st/fr-en": 0.0},
+}
+
+
+def make_hypotheses(seed: int, error_rate: float, utterances: int = 40) -> list[Hypothesis]:
+    """The same references for every seed, and another share of wrong and missing words."""
+    of_references = np.random.default_rng(0)
+    rng = np.random.default_rng(seed)
+    made = []
+    for number in range(utterances):
+        words = list(of_references.choice(WORDS, of_references.integers(4, 9)))
+        heard = [rng.choice(WORDS) if rng.random() < error_rate else word for word in words]
+        heard = heard[: len(heard) - int(rng.random() < error_rate)]
+        made.append(Hypothesis(f"utterance_{number}", " ".join(words), " ".join(heard)))
+    return made
+
+
+def make_run(
+    folder: Path, order: str, seed: int, error_rates: Mapping[str, float], minutes: float | None
+) -> Path:
+    """A run of two epochs, tested; ``minutes`` each, or without a record of its cost."""
+    made = {
+        name: make_hypotheses(100 * seed + number, error_rates[name])
+        for number, name in enumerate(OBJECTIVES)
+    }
+    folder.mkdir(parents=True)
+    write_results(folder, results(made), made)
+    (folder / "hyperparams.yaml").write_text(f"order: {order}\n")
+    with SummaryWriter(str(folder / "tensorboard")) as writer:
+        for epoch in (1, 2):
+            writer.add_scalar("WER_valid/mean", 50.0 / epoch, epoch)
+            for name in OBJECTIVES:
+                writer.add_scalar(f"loss_valid/{name}", 3.0 / epoch, epoch)
+                writer.add_scalar(f"lambda/{name}", 1 / 3, 10 * epoch)
+            if minutes is not None:
+                writer.add_scalar("cost/minutes", minutes, epoch)
+                writer.add_scalar("cost/cpu_minutes", 2 * minutes, epoch)
+                writer.add_scalar("cost/memory_gib", 1 + epoch / 4, epoch)
+            write_cosines(folder / "conflicts" / f"epoch_{epoch:04d}.csv", COSINES)
+    return folder
+
+
+def make_uas_and_usa(folder: Path) -> tuple[Path, Path]:
+    """A run that recognizes clearly better, and one that translates a little better."""
+    uas = {"asr/en": 0.1, "asr/fr": 0.1, "st/fr-en": 0.22}
+    usa = {"asr/en": 0.5, "asr/fr": 0.4, "st/fr-en": 0.2}
+    return (
+        make_run(folder / "uas", "UAS", 1, uas, minutes=1.5),
+        make_run(folder / "usa", "USA", 2, usa, minutes=None),
+    )

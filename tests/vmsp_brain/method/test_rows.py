@@ -1,0 +1,101 @@
+"""The rows, against plain matrices."""
+
+import pytest
+import torch
+from torch import Tensor
+from torch.nn import Parameter
+
+from vmsp_brain.method.rows import DRAWS, GradientRows, accumulate
+
+NAMES = ["a", "b", "c"]
+LAYERS = {"first": [(3, 2), (4,)], "second": [(1, 5)]}
+WIDTHS = {layer: sum(torch.Size(s).numel() for s in shapes) for layer, shapes in LAYERS.items()}
+
+
+@pytest.fixture
+def jacobians() -> dict[str, Tensor]:
+    """J(ξ1) and J(ξ2) by layer, of numbers that float32 holds."""
+    return {layer: torch.randn(DRAWS, len(NAMES), width) for layer, width in WIDTHS.items()}
+
+
+def split(row: Tensor, layer: str) -> list[Tensor]:
+    """A row as gradients of a layer's parameters."""
+    sizes = [torch.Size(shape).numel() for shape in LAYERS[layer]]
+    return [part.reshape(s) for part, s in zip(row.split(sizes), LAYERS[layer], strict=True)]
+
+
+def filled(jacobians: dict[str, Tensor], factor: float = 1.0, scale: float = 1.0) -> GradientRows:
+    rows = GradientRows(NAMES)
+    for layer, block in jacobians.items():
+        for draw in range(DRAWS):
+            for name, row in zip(NAMES, block[draw], strict=True):
+                rows.add(draw, name, layer, split(factor * row, layer), scale)
+    return rows
+
+
+@pytest.mark.parametrize("layers", [["first"], ["second"], ["first", "second"]])
+def test_gramian_is_the_cross_gramian_of_the_layers_columns(jacobians, layers):
+    both = torch.cat([jacobians[layer] for layer in layers], dim=2).double()
+    gramian = filled(jacobians).gramian(layers)
+    assert gramian.dtype == torch.float64
+    torch.testing.assert_close(gramian, both[0] @ both[1].T, rtol=1e-5, atol=1e-5)
+
+
+def test_symmetric_gramian_is_that_of_the_mean_rows(jacobians):
+    mean = jacobians["first"].double().mean(0)
+    found = filled(jacobians).gramian(["first"], cross=False)
+    torch.testing.assert_close(found, mean @ mean.T, rtol=1e-5, atol=1e-5)
+
+
+def test_layers_without_rows_add_nothing(jacobians):
+    del jacobians["second"]
+    rows = filled(jacobians)
+    assert rows.layers == ["first"]
+    assert torch.equal(rows.gramian(["first", "second"]), rows.gramian(["first"]))
+    assert torch.equal(rows.gramian(["second"]), torch.zeros(3, 3, dtype=torch.float64))
+
+
+@pytest.mark.parametrize("layer", list(LAYERS))
+def test_direction_is_the_mean_over_the_draws(jacobians, layer):
+    weights = torch.rand(len(NAMES), dtype=torch.float64)
+    expected = weights @ jacobians[layer].double().mean(0)
+    found = filled(jacobians).direction(layer, weights)
+    torch.testing.assert_close(found.double(), expected, rtol=1e-5, atol=1e-5)
+
+
+def test_two_halves_make_a_whole(jacobians):
+    halves = filled(jacobians, factor=2.0, scale=0.25)
+    for layer, block in jacobians.items():
+        for draw in range(DRAWS):
+            for name, row in zip(NAMES, block[draw], strict=True):
+                halves.add(draw, name, layer, split(row, layer), scale=0.5)
+    torch.testing.assert_close(halves.gramian(LAYERS), filled(jacobians).gramian(LAYERS))
+
+
+def test_rows_of_objectives_without_gradient_are_zero(jacobians):
+    rows = GradientRows(NAMES)
+    rows.add(0, "a", "first", split(jacobians["first"][0, 0], "first"))
+    assert not rows.gramian(["first"]).any()
+    assert not rows.direction("first", torch.tensor([0.0, 1.0, 1.0])).any()
+
+
+def test_clear_forgets(jacobians):
+    rows = filled(jacobians)
+    rows.clear()
+    assert not rows.layers
+    assert not rows.gramian(LAYERS).any()
+
+
+def test_accumulate_adds_weighted_gradients_and_leaves_the_unreached_alone():
+    reached, unreached = Parameter(torch.zeros(3)), Parameter(torch.zeros(2))
+    gradient = torch.tensor([1.0, 2.0, 3.0])
+    for weight in (0.5, 2.0):
+        accumulate([reached, unreached], [gradient, None], weight)
+    torch.testing.assert_close(reached.grad, 2.5 * gradient)
+    assert unreached.grad is None
+    assert torch.equal(gradient, torch.tensor([1.0, 2.0, 3.0]))
+
+
+def test_wrong_number_of_gradients_is_refused():
+    with pytest.raises(ValueError):
+        accumulate([Parameter(torch.zeros(3))], [])

@@ -1,0 +1,122 @@
+"""Scores are jiwer's and sacreBLEU's own; running means survive a checkpoint."""
+
+import jiwer
+import pytest
+import sacrebleu
+from speechbrain.utils.checkpoints import Checkpointer
+
+from vmsp_brain.run.running_means import RunningMeans
+from vmsp_brain.run.scores import (
+    Hypothesis,
+    bleu,
+    character_error_rate,
+    chrf,
+    results,
+    signature,
+    word_error_rate,
+    word_errors,
+)
+
+REFERENCES = ["the cat sat on the mat", "a dog ran home", "it is raining cats and dogs"]
+PREDICTED = ["the cat sat on a mat", "a dog ran", "it is raining cats and dogs today"]
+
+
+def made(references=REFERENCES, predicted=PREDICTED) -> list[Hypothesis]:
+    pairs = zip(references, predicted, strict=True)
+    return [Hypothesis(str(i), *pair) for i, pair in enumerate(pairs)]
+
+
+def test_word_error_rate_is_jiwers_in_percent():
+    assert word_error_rate(made()) == pytest.approx(100 * jiwer.wer(REFERENCES, PREDICTED))
+    # 1 substitution, 1 deletion, 1 insertion in 16 words: corpus level, not a mean of utterances
+    assert word_error_rate(made()) == pytest.approx(100 * 3 / 16)
+
+
+def test_word_error_rate_counts_words_heard_where_there_are_none():
+    assert word_error_rate(made(["", "a b"], ["x", "a b"])) == pytest.approx(50.0)
+
+
+def test_nothing_heard_is_all_words_deleted():
+    assert word_error_rate(made(predicted=["", "", ""])) == 100.0
+
+
+def test_bleu_is_sacrebleus():
+    expected = sacrebleu.corpus_bleu(PREDICTED, [REFERENCES]).score
+    assert bleu(made()) == expected
+    assert 0 < expected < 100
+
+
+def test_perfect_hypotheses_score_0_and_100():
+    perfect = made(predicted=REFERENCES)
+    assert word_error_rate(perfect) == 0
+    assert bleu(perfect) == pytest.approx(100)
+
+
+def test_signatures_are_those_of_the_defaults():
+    for part in ("nrefs:1", "case:mixed", "tok:13a", "smooth:exp", sacrebleu.__version__):
+        assert part in signature(sacrebleu.BLEU())
+    for part in ("nrefs:1", "case:mixed", "nc:6", "nw:0", sacrebleu.__version__):
+        assert part in signature(sacrebleu.CHRF())
+
+
+def test_word_errors_add_up_to_the_word_error_rate():
+    errors = word_errors(made())
+    assert errors == {"words": 16, "insertions": 1, "deletions": 1, "substitutions": 1}
+    wrong = errors["insertions"] + errors["deletions"] + errors["substitutions"]
+    assert word_error_rate(made()) == pytest.approx(100 * wrong / errors["words"])
+
+
+def test_character_error_rate_is_jiwers_and_chrf_is_sacrebleus():
+    assert character_error_rate(made()) == pytest.approx(100 * jiwer.cer(REFERENCES, PREDICTED))
+    # "the" -> "a": 3 edits; " home" missing: 5; " today" inserted: 6; of 63 characters
+    assert character_error_rate(made()) == pytest.approx(100 * 14 / 63)
+    assert chrf(made()) == sacrebleu.corpus_chrf(PREDICTED, [REFERENCES]).score
+
+
+def test_results_have_a_figure_per_objective_and_their_mean():
+    hypotheses = {
+        "asr/en": made(),
+        "asr/fr": made(predicted=REFERENCES),
+        "st/fr-en": made(),
+        "st/en-zh-CN": made(predicted=REFERENCES),
+    }
+    report = results(hypotheses)
+    assert report["wer"] == {"en": 18.75, "fr": 0.0}
+    assert report["wer_mean"] == pytest.approx(18.75 / 2, abs=0.01)
+    assert report["bleu"] == {"fr-en": round(bleu(made()), 2), "en-zh-CN": 100.0}
+    assert report["bleu_mean"] == pytest.approx((bleu(made()) + 100) / 2, abs=0.01)
+    assert report["bleu_signature"] == signature(sacrebleu.BLEU())
+
+
+def test_results_leave_out_tasks_without_objectives():
+    recognition = {"wer", "wer_mean", "cer", "cer_mean", "word_errors"}
+    translation = {"bleu", "bleu_mean", "bleu_signature", "chrf", "chrf_mean", "chrf_signature"}
+    assert set(results({"asr/en": made()})) == recognition
+    assert set(results({"st/fr-en": made()})) == translation
+    assert results({}) == {}
+
+
+def test_running_means_are_means_of_what_was_added():
+    means = RunningMeans()
+    means.add({"a": 1.0, "b": 10.0})
+    means.add({"a": 2.0})
+    assert means.summary() == {"a": 1.5, "b": 10.0}
+    other = RunningMeans()
+    other.add({"b": 40.0, "c": 7.0})
+    other.add({"b": 40.0})
+    means.merge(other)
+    assert means.summary() == {"a": 1.5, "b": 30.0, "c": 7.0}
+    means.clear()
+    assert means.summary() == {}
+
+
+def test_running_means_continue_exactly_from_a_checkpoint(tmp_path):
+    whole, resumed = RunningMeans(), RunningMeans()
+    for number in range(1, 8):
+        whole.add({"asr/fr": 1 / number, "λ st/fr-en": 1e-17 * number})
+    Checkpointer(tmp_path, {"means": whole}).save_checkpoint()
+    resumed.add({"asr/fr": 5.0})  # is forgotten
+    Checkpointer(tmp_path, {"means": resumed}).recover_if_possible()
+    for means in (whole, resumed):
+        means.add({"asr/fr": 1 / 3})
+    assert resumed.summary() == whole.summary()

@@ -1,0 +1,108 @@
+"""Any file in, the text of the objective's own search out."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import soundfile
+import torch
+
+from tests.helpers.small_models import noise, small_encoder, small_objectives
+from vmsp_brain.data.tokenizers import load_tokenizer, train_tokenizer
+from vmsp_brain.use.inference import SpeechTranslator
+
+SEARCH = {"beam_size": 2, "max_decode_ratio": 0.5}
+
+
+@pytest.fixture(scope="module")
+def model(tmp_path_factory) -> SpeechTranslator:
+    torch.manual_seed(0)
+    path = tmp_path_factory.mktemp("tokenizer") / "all.model"
+    train_tokenizer(path, ["a b c d e f g h i j"] * 10, 16)
+    objectives = small_objectives(["en", "fr"], ["fr-en"], vocab_size=16)
+    tokenizer = load_tokenizer(path)
+    return SpeechTranslator(
+        {"encoder": small_encoder(), "objectives": objectives},
+        {
+            "tokenizers": dict.fromkeys(("asr/en", "asr/fr", "st/fr-en"), tokenizer),
+            "search": SEARCH,
+        },
+        {"device": "cpu"},
+    )
+
+
+def write_tone(path: Path, rate: int, channels: int, seconds: float = 1.0) -> Path:
+    """A tone of 440 Hz; the channels differ, and their mean is the tone of a single one."""
+    time = np.arange(round(rate * seconds)) / rate
+    wave = 0.4 * np.sin(2 * np.pi * 440 * time)[:, None]
+    weights = np.linspace(0.5, 1.5, channels) if channels > 1 else np.ones(1)
+    soundfile.write(path, wave * weights, rate)
+    return path
+
+
+@pytest.mark.parametrize(("rate", "channels"), [(44_100, 2), (48_000, 1), (8_000, 1), (22_050, 6)])
+def test_any_sample_rate_and_channel_count_is_the_same_sound(model, tmp_path, rate, channels):
+    expected = model.load_audio(write_tone(tmp_path / "expected.wav", 16_000, 1))
+    found = model.load_audio(write_tone(tmp_path / "other.wav", rate, channels))
+    assert found.shape == expected.shape == (16_000,)
+    middle = slice(500, -500)  # a resampler has only half of its window at the ends
+    torch.testing.assert_close(found[middle], expected[middle], atol=2e-3, rtol=0)
+    assert isinstance(model.transcribe_file(tmp_path / "other.wav", "fr"), str)
+
+
+def test_texts_are_those_of_the_objectives_own_search(model):
+    wavs, lengths = noise(1.0, 0.7)
+    frames = model.mods.encoder(wavs, lengths)
+    for name, found in (
+        ("asr/fr", model.transcribe_batch(wavs, lengths, "fr")),
+        ("st/fr-en", model.translate_batch(wavs, lengths, "fr-en")),
+    ):
+        tokens = model.mods.objectives[name].search(frames, **SEARCH)
+        assert found == model.hparams.tokenizers[name].decode(tokens)
+        assert any(found), "an untrained model says something"
+
+
+def test_a_file_is_a_batch_of_one(model, tmp_path):
+    path = write_tone(tmp_path / "tone.wav", 16_000, 1)
+    wav = model.load_audio(path).unsqueeze(0)
+    [expected] = model.transcribe_batch(wav, torch.ones(1), "en")
+    assert model.transcribe_file(path, "en") == expected
+    [expected] = model.translate_batch(wav, torch.ones(1), "fr-en")
+    assert model.translate_file(path, "fr-en") == expected
+
+
+def test_several_objectives_share_one_encoder_forward(model):
+    calls = []
+    hook = model.mods.encoder.register_forward_hook(lambda *_: calls.append(1))
+    found = model(*noise(0.5), ["asr/fr", "st/fr-en"])
+    hook.remove()
+    assert set(found) == {"asr/fr", "st/fr-en"}
+    assert len(calls) == 1
+
+
+def test_what_the_model_knows(model):
+    assert model.languages == ["en", "fr"]
+    assert model.pairs == ["fr-en"]
+    assert not any(parameter.requires_grad for parameter in model.parameters())
+    assert not model.mods.encoder.training
+
+
+def test_what_cannot_be_done_is_said(model, tmp_path):
+    path = write_tone(tmp_path / "tone.wav", 16_000, 1)
+    with pytest.raises(ValueError, match="language: found 'it', expected one of en, fr"):
+        model.transcribe_file(path, "it")
+    with pytest.raises(ValueError, match="language: found None, expected one of en, fr"):
+        model.transcribe_file(path, None)
+    with pytest.raises(ValueError, match="pair: found 'fr-de', expected one of fr-en"):
+        model.translate_batch(*noise(0.5), "fr-de")
+    with pytest.raises(FileNotFoundError, match=r"none.wav: there is no such file"):
+        model.transcribe_file(tmp_path / "none.wav", "fr")
+    (tmp_path / "damaged.wav").write_bytes(b"RIFF" + bytes(100))
+    with pytest.raises(ValueError, match=r"damaged.wav cannot be read as audio"):
+        model.transcribe_file(tmp_path / "damaged.wav", "fr")
+    write_tone(tmp_path / "short.wav", 16_000, 1, seconds=0.01)
+    with pytest.raises(ValueError, match=r"short.wav holds 0.010 s of audio"):
+        model.transcribe_file(tmp_path / "short.wav", "fr")
+    soundfile.write(tmp_path / "empty.wav", np.zeros(0), 16_000)
+    with pytest.raises(ValueError, match=r"empty.wav holds 0.000 s of audio"):
+        model.transcribe_file(tmp_path / "empty.wav", "fr")

@@ -1,0 +1,133 @@
+"""What a run's folder holds after an epoch is what the Brain has measured."""
+
+import io
+from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
+import soundfile
+import torch
+from speechbrain.utils.train_logger import FileTrainLogger, TensorboardLogger
+from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+from tensorboard.plugins.hparams.plugin_data_pb2 import HParamsPluginData
+
+from vmsp_brain.run.record import read_curves
+from vmsp_brain.run.results import write_results
+from vmsp_brain.run.scores import Hypothesis
+from vmsp_brain.watch.monitor import SHOWN, Monitor
+
+
+@pytest.fixture
+def monitor(tmp_path: Path) -> Monitor:
+    return Monitor(
+        SimpleNamespace(
+            output_folder=str(tmp_path),
+            train_logger=FileTrainLogger(str(tmp_path / "train_log.txt")),
+            tensorboard_logger=TensorboardLogger(str(tmp_path / "tensorboard")),
+        )
+    )
+
+
+def events(monitor: Monitor) -> EventAccumulator:
+    monitor.hparams.tensorboard_logger.writer.flush()
+    return EventAccumulator(monitor.hparams.tensorboard_logger.save_dir).Reload()
+
+
+def curves(monitor: Monitor) -> dict:
+    monitor.hparams.tensorboard_logger.writer.flush()
+    return read_curves(monitor.hparams.output_folder)
+
+
+def test_an_epoch_is_a_log_line_and_points_on_every_curve(monitor: Monitor):
+    monitor.write_epoch(
+        3,
+        penalties=[0.3, 0.2],
+        lambdas={"asr/fr": 0.75, "ssl": 1.0},
+        rates={"encoder": 0.5, "heads": 0.25},
+        train_losses={"asr/fr": 1.5},
+        valid_losses={"asr/fr": 2.5, "ssl": 4.0},
+        report={"wer": {"fr": 50.0}, "wer_mean": 50.0},
+    )
+    found = curves(monitor)
+    assert found == {
+        "penalty/eta_1": [(3, pytest.approx(0.3))],
+        "penalty/eta_2": [(3, pytest.approx(0.2))],
+        "learning_rate/encoder": [(3, 0.5)],
+        "learning_rate/heads": [(3, 0.25)],
+        "loss_train/asr/fr": [(3, 1.5)],
+        "loss_valid/asr/fr": [(3, 2.5)],
+        "loss_valid/ssl": [(3, 4.0)],
+        "WER_valid/fr": [(3, 50.0)],
+        "WER_valid/mean": [(3, 50.0)],
+    }
+    [line] = (Path(monitor.hparams.output_folder) / "train_log.txt").read_text().splitlines()
+    for part in ("epoch: 3", "eta_1: 3.00e-01", "lambda asr/fr: 7.50e-01", "valid wer: 50.00"):
+        assert part in line
+
+
+def test_lambda_has_its_own_time(monitor: Monitor):
+    monitor.write_lambdas({"asr/fr": 0.25}, 11)
+    monitor.write_lambdas({"asr/fr": 0.5}, 21)
+    assert curves(monitor) == {"lambda/asr/fr": [(11, 0.25), (21, 0.5)]}
+
+
+def test_groups_stand_on_the_page_in_the_order_of_reading(monitor: Monitor):
+    monitor.write_scalars("cost", {"minutes": 1.0}, 1)
+    monitor.write_scalars("WER_valid", {"fr": 1.0, "unknown": None}, 1)
+    monitor.write_lambdas({"asr/fr": 0.25}, 1)
+    assert [tag.partition("_")[2] for tag in sorted(events(monitor).Tags()["scalars"])] == [
+        "WER_valid/fr",
+        "lambda/asr/fr",
+        "cost/minutes",
+    ]
+
+
+def test_samples_are_heard_and_read_beside_their_references(monitor: Monitor):
+    made = [Hypothesis(f"clip_{n}", f"reference {n}", f"heard {n}") for n in range(9)]
+    wave = torch.sin(torch.arange(8000) / 10)
+    monitor.write_samples({"asr/fr": made, "st/fr-en": []}, {"fr": wave}, 1)
+    found = events(monitor)
+    [tag] = [tag for tag in found.Tags()["tensors"] if "asr/fr" in tag]
+    table = found.Tensors(tag)[0].tensor_proto.string_val[0].decode().split("\n")
+    assert table[2:] == [f"| clip_{n} | reference {n} | heard {n} |" for n in range(SHOWN)]
+    [tag] = found.Tags()["audio"]
+    [sound] = found.Audio(tag)
+    heard, rate = soundfile.read(io.BytesIO(sound.encoded_audio_string))
+    assert rate == 16_000
+    assert heard == pytest.approx(wave.numpy(), abs=1e-3)
+
+
+def test_hyperparameters_are_the_experiments_numbers_with_its_scores(monitor: Monitor):
+    vars(monitor.hparams).update(order="UAS", gamma=0.01, batch_size=4)
+    write_results(monitor.hparams.output_folder, {"wer_mean": 12.5, "wer": {"fr": 12.5}}, {})
+    monitor.write_hyperparameters()
+    assert curves(monitor) == {"test/wer_mean": [(0, 12.5)]}
+    saved = events(monitor).summary_metadata["_hparams_/session_start_info"].plugin_data.content
+    shown = HParamsPluginData.FromString(saved).session_start_info.hparams
+    assert {key: value.WhichOneof("kind") for key, value in shown.items()} == {
+        "order": "string_value",
+        "gamma": "number_value",
+        "batch_size": "number_value",
+    }
+
+
+def test_conflicts_are_a_table_and_their_means(monitor: Monitor):
+    cosines = {"a": {"asr/fr ~ ssl": -0.5}, "b": {"asr/fr ~ ssl": 0.25}}
+    monitor.write_conflicts(cosines, 2)
+    table = Path(monitor.hparams.output_folder) / "conflicts" / "epoch_0002.csv"
+    assert table.read_text().splitlines()[1:] == ["a,-0.500000", "b,0.250000"]
+    assert curves(monitor) == {
+        "conflict_by_layer/a": [(2, -0.5)],
+        "conflict_by_layer/b": [(2, 0.25)],
+        "conflict_by_task/asr-ssl": [(2, -0.125)],
+        "conflict/share_of_conflicting_pairs": [(2, 0.5)],
+    }
+    assert [tag.partition("_")[2] for tag in events(monitor).Tags()["images"]] == [
+        "conflict/objectives",
+        "conflict/layers",
+    ]
+
+
+def test_an_epoch_without_measured_conflicts_writes_none(monitor: Monitor):
+    monitor.write_conflicts({}, 2)
+    assert not (Path(monitor.hparams.output_folder) / "conflicts").exists()

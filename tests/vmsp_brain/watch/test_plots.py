@@ -1,0 +1,187 @@
+"""What is drawn, not how it looks."""
+
+import itertools
+from pathlib import Path
+
+import numpy as np
+import pytest
+from torch.utils.tensorboard import SummaryWriter
+
+from vmsp_brain import plots
+from vmsp_brain.method.conflict import write_cosines
+from vmsp_brain.run.record import read_curves
+from vmsp_brain.run.results import write_results
+from vmsp_brain.watch.plots import (
+    COLOURS,
+    draw_all,
+    draw_conflicts,
+    draw_conflicts_by_layer,
+    draw_lambdas,
+    draw_losses,
+    draw_penalties,
+    draw_run,
+    draw_runs,
+    draw_scores,
+    save_run_figures,
+)
+
+SCALARS = {
+    "WER_valid/fr": [90.0, 40.0],
+    "WER_valid/en": [80.0, 30.0],
+    "WER_valid/mean": [85.0, 35.0],
+    "BLEU_valid/fr-en": [1.0, 20.0],
+    "lambda/asr/fr": [0.5, 0.75],
+    "lambda/ssl": [1.0, 1.0],
+    "loss_train/st/fr-en": [3.5, 1.0],
+    "loss_valid/st/fr-en": [3.0, 2.0],
+    "penalty/eta_1": [0.5, 0.25],
+    "penalty/eta_2": [0.0, 0.125],
+}
+COSINES = {
+    "front_end": {"asr/en ~ asr/fr": 0.5, "asr/en ~ st/fr-en": -0.2, "asr/fr ~ st/fr-en": 0.4},
+    "block_01": {"asr/en ~ asr/fr": 0.1, "asr/en ~ st/fr-en": -0.4, "asr/fr ~ st/fr-en": 0.0},
+}
+REPORT = {
+    "wer": {"en": 30.0, "fr": 10.0},
+    "wer_mean": 20.0,
+    "bleu": {"fr-en": 25.0},
+    "bleu_mean": 25.0,
+}
+
+
+@pytest.fixture
+def run_folder(tmp_path: Path) -> Path:
+    with SummaryWriter(str(tmp_path / "tensorboard")) as writer:
+        for tag, values in SCALARS.items():
+            for epoch, value in enumerate(values, start=1):
+                writer.add_scalar(tag, value, epoch)
+    write_results(tmp_path, REPORT, {})
+    write_cosines(tmp_path / "conflicts" / "epoch_0001.csv", COSINES)
+    return tmp_path
+
+
+@pytest.fixture
+def curves(run_folder: Path) -> dict:
+    return read_curves(run_folder)
+
+
+def lines(axis) -> dict[str, list[float]]:
+    return {line.get_label(): list(line.get_ydata()) for line in axis.get_lines()}
+
+
+def legend(figure) -> list[str]:
+    return [text.get_text() for text in figure.legends[0].get_texts()]
+
+
+def test_a_run_shows_every_curve_and_a_language_keeps_its_colour(curves):
+    drawn = {}
+    for axis in draw_run(curves).axes:
+        for line in axis.get_lines():
+            drawn[axis.get_title().split()[1], line.get_label()] = line
+    expected = {"fr", "en", "mean", "fr-en", "asr/fr", "ssl", "st/fr-en"}
+    assert {label for _, label in drawn} == expected
+    assert list(drawn["WER", "fr"].get_ydata()) == [90.0, 40.0]
+    colours = {line.get_color() for (_, label), line in drawn.items() if "fr" in label}
+    assert len(colours) == 1
+    assert drawn["WER", "en"].get_color() not in colours
+
+
+def test_losses_of_training_and_validation_are_side_by_side(curves):
+    figure = draw_losses(curves)
+    train, valid = figure.axes
+    assert (train.get_title(), lines(train)) == ("Training loss", {"st/fr-en": [3.5, 1.0]})
+    assert (valid.get_title(), lines(valid)) == ("Validation loss", {"st/fr-en": [3.0, 2.0]})
+    assert legend(figure) == ["st/fr-en"]
+
+
+def test_lambda_is_drawn_over_the_steps(curves):
+    [axis] = draw_lambdas(curves).axes
+    assert lines(axis) == {"asr/fr": [0.5, 0.75], "ssl": [1.0, 1.0]}
+    assert list(axis.get_lines()[0].get_xdata()) == [1, 2]
+    assert axis.get_xlabel() == "optimizer step"
+
+
+def test_penalties_are_drawn_over_the_epochs(curves):
+    [axis] = draw_penalties(curves).axes
+    assert lines(axis) == {"η₁": [0.5, 0.25], "η₂": [0.0, 0.125]}
+
+
+def test_scores_have_a_bar_per_language_and_run():
+    other = {**REPORT, "wer": {"en": 40.0, "fr": 8.0}, "wer_mean": 24.0}
+    figure = draw_scores({"uas": REPORT, "usa": other})
+    wer, bleu = figure.axes
+    assert [label.get_text() for label in wer.get_xticklabels()] == ["en", "fr", "mean"]
+    heights = {bars.get_label(): [bar.get_height() for bar in bars] for bars in wer.containers}
+    assert heights == {"uas": [30.0, 10.0, 20.0], "usa": [40.0, 8.0, 24.0]}
+    assert [bar.get_height() for bar in bleu.containers[0]] == [25.0, 25.0]
+    assert legend(figure) == ["uas", "usa"]
+    edges = sorted((bar.get_x(), bar.get_x() + bar.get_width()) for bar in wer.patches)
+    assert all(right <= left + 1e-9 for (_, right), (left, _) in itertools.pairwise(edges))
+
+
+def test_a_run_of_recognition_alone_has_no_panel_of_translation():
+    figure = draw_scores({"asr": {"wer": {"fr": 10.0}, "wer_mean": 10.0}})
+    assert [axis.get_title() for axis in figure.axes] == ["Test WER (%), lower is better"]
+
+
+def heat_map(figure) -> tuple[np.ndarray, list[str], list[str], list[str]]:
+    """The values, the rows' and columns' names, and what is written in the cells."""
+    axis = figure.axes[0]
+    rows = [label.get_text() for label in axis.get_yticklabels()]
+    columns = [label.get_text() for label in axis.get_xticklabels()]
+    [image] = axis.get_images()
+    low, high = image.get_clim()
+    assert low == -high, "zero must have the colour in the middle"
+    return image.get_array().filled(np.nan), rows, columns, [t.get_text() for t in axis.texts]
+
+
+def test_conflicts_are_symmetric_means_over_the_layers():
+    values, rows, columns, written = heat_map(draw_conflicts(COSINES))
+    assert rows == columns == ["asr/en", "asr/fr", "st/fr-en"]
+    expected = [[np.nan, 0.3, -0.3], [0.3, np.nan, 0.2], [-0.3, 0.2, np.nan]]
+    np.testing.assert_allclose(values, expected)
+    assert written == ["0.30", "-0.30", "0.30", "0.20", "-0.30", "0.20"]
+
+
+def test_objectives_stand_in_the_same_order_whatever_the_hierarchy():
+    usa = {"norm": {"st/fr-en ~ asr/fr": 0.1, "st/fr-en ~ ssl": 0.2, "asr/fr ~ ssl": 0.3}}
+    values, rows, _, _ = heat_map(draw_conflicts(usa))
+    assert rows == ["asr/fr", "st/fr-en", "ssl"]
+    np.testing.assert_allclose(values[0], [np.nan, 0.1, 0.3])
+
+
+def test_conflicts_by_layer_are_means_per_pair_of_tasks():
+    values, rows, columns, _ = heat_map(draw_conflicts_by_layer(COSINES))
+    assert rows == ["front_end", "block_01"]
+    assert columns == ["asr-asr", "asr-st"]
+    np.testing.assert_allclose(values, [[0.5, 0.1], [0.1, -0.2]])
+
+
+def test_runs_are_compared_over_their_epochs(curves):
+    better = {tag: [(x, y / 2) for x, y in curve] for tag, curve in curves.items()}
+    better["conflict/share_of_conflicting_pairs"] = [(1, 0.5), (2, 0.25)]
+    figure = draw_runs({"uas": curves, "usa": better})
+    wer, bleu, share = figure.axes
+    assert lines(wer) == {"uas": [85.0, 35.0], "usa": [42.5, 17.5]}
+    assert lines(bleu) == {}
+    assert lines(share) == {"usa": [0.5, 0.25]}
+    assert wer.get_lines()[0].get_color() != wer.get_lines()[1].get_color()
+    assert wer.get_lines()[1].get_color() == share.get_lines()[0].get_color() == COLOURS[1]
+    assert legend(figure) == ["uas", "usa"]
+
+
+def test_all_figures_are_saved_in_the_run_folder_and_can_be_drawn_again(run_folder: Path):
+    names = {"run", "losses", "lambda", "penalty", "scores", "conflicts", "conflicts_by_layer"}
+    for _ in range(2):
+        paths = save_run_figures(run_folder)
+        assert {path.relative_to(run_folder) for path in paths} == {
+            Path("figures") / f"{name}.png" for name in names
+        }
+        assert all(path.read_bytes().startswith(b"\x89PNG") for path in paths)
+
+
+def test_what_a_run_has_no_data_for_is_not_drawn(run_folder: Path, monkeypatch):
+    (run_folder / "conflicts" / "epoch_0001.csv").unlink()
+    single_level = {tag: c for tag, c in read_curves(run_folder).items() if "eta" not in tag}
+    monkeypatch.setattr(plots, "read_curves", lambda folder: single_level)
+    assert set(draw_all(run_folder)) == {"run", "losses", "lambda", "scores"}

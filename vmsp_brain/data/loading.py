@@ -1,0 +1,179 @@
+"""From an experiment's manifests to the datasets and batches that it trains and is tested on."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from sentencepiece import SentencePieceProcessor
+from torch.utils.data import Dataset
+
+from vmsp_brain.data.batches import MultilingualBatch, MultilingualDataset
+from vmsp_brain.data.manifests import (
+    labelled_dataset,
+    manifest_path,
+    read_manifest,
+    unlabelled_dataset,
+    unlabelled_manifest,
+)
+from vmsp_brain.data.passes import Batching, DynamicBatches, FixedBatches, tempered
+from vmsp_brain.data.samplers import EvaluationSampler, MultilingualSampler, steps_of_one_pass
+
+UNLABELLED = "unlabelled"
+"""The source of audio without text, which joins the corpus's audio in the batches for SSL."""
+
+
+Utterances = Mapping[str, Mapping[str, dict]]
+"""By language, then by ID."""
+
+
+@dataclass
+class Data:
+    """A dataset and the DataLoader's keyword arguments for it."""
+
+    dataset: Dataset
+    loader_kwargs: dict[str, Any]
+
+
+def load_data(
+    hparams: Mapping[str, Any], tokenizers: Mapping[str, SentencePieceProcessor]
+) -> dict[str, Data]:
+    """Data of the splits train, dev and test.
+
+    Training batches hold two draws of every language and of all audio (for SSL), of which
+    ``unlabelled_ratio`` is from ``unlabelled_folders`` if there are any. Dev batches hold
+    one language, or all audio without its text, test batches one language.
+
+    Raises
+    ------
+    ValueError
+        If utterances are longer than the encoder takes.
+    """
+    train = read_manifests(hparams, "train")
+    dev = read_manifests(hparams, "dev")
+    test = read_manifests(hparams, "test")
+    for split, utterances in (("train", train), ("dev", dev), ("test", test)):
+        _check_durations(utterances, split, hparams["encoder"].max_seconds)
+    unlabelled = _read_unlabelled(hparams)
+    audio = {"ssl": _all_languages(train), **({UNLABELLED: unlabelled} if unlabelled else {})}
+    process = {"rank": 0, "world_size": 1}
+    if torch.distributed.is_initialized():
+        process = {
+            "rank": torch.distributed.get_rank(),
+            "world_size": torch.distributed.get_world_size(),
+        }
+    batching = _batching(hparams, _durations({**train, **audio}))
+    labelled = [batching[language] for language in train]
+    train_sampler = MultilingualSampler(
+        batching,
+        steps=steps_of_one_pass(labelled, process["world_size"]),
+        seed=hparams["seed"],
+        **process,
+    )
+    dev_durations = _durations({**dev, "ssl": _all_languages(dev)})
+    dev_sampler = EvaluationSampler(dev_durations, hparams["valid_batch_size"], **process)
+    test_sampler = EvaluationSampler(_durations(test), hparams["valid_batch_size"], **process)
+    return {
+        "train": _data(
+            hparams, tokenizers, train, train_sampler, _all_languages(train), unlabelled
+        ),
+        "dev": _data(hparams, tokenizers, dev, dev_sampler, _all_languages(dev)),
+        "test": _data(hparams, tokenizers, test, test_sampler),
+    }
+
+
+def _batching(
+    hparams: Mapping[str, Any], durations: Mapping[str, Sequence[float]]
+) -> dict[str, Batching]:
+    """How each source is cut into training batches: languages, their audio, unlabelled audio."""
+    hours = {language: sum(durations[language]) / 3600 for language in hparams["languages"]}
+    dynamic = hparams["dynamic_batching"]
+    key = "max_batch_length" if dynamic else "batch_size"
+    sizes = tempered(hours, hparams[key], hparams["sampling_temperature"])
+    sizes["ssl"] = hparams[f"ssl_{key}"]
+    if UNLABELLED in durations:
+        ratio = hparams["unlabelled_ratio"]
+        sizes[UNLABELLED] = ratio * sizes["ssl"] if dynamic else round(ratio * sizes["ssl"])
+        if not 0 < sizes[UNLABELLED] <= sizes["ssl"]:
+            raise ValueError(
+                f"unlabelled_ratio: found {ratio}, expected more than 0 and at most 1, and so much "
+                f"that it makes at least one of the {sizes['ssl']} utterances (ssl_{key})."
+            )
+        sizes["ssl"] -= sizes[UNLABELLED]
+    sizes = {source: size for source, size in sizes.items() if size > 0}
+    if dynamic:
+        options = hparams["num_buckets"], hparams["max_batch_ex"]
+        return {
+            source: DynamicBatches(durations[source], size, *options)
+            for source, size in sizes.items()
+        }
+    return {
+        source: FixedBatches(len(durations[source]), max(1, round(size)))
+        for source, size in sizes.items()
+    }
+
+
+def _data(
+    hparams: Mapping[str, Any],
+    tokenizers: Mapping[str, SentencePieceProcessor],
+    utterances: Utterances,
+    sampler,
+    ssl: Mapping[str, dict] | None = None,
+    unlabelled: Mapping[str, dict] | None = None,
+) -> Data:
+    sources = {}
+    for language, spoken in utterances.items():
+        own = {
+            name: tokenizer
+            for name, tokenizer in tokenizers.items()
+            if hparams["objectives"][name].source == language
+        }
+        sources[language] = labelled_dataset(spoken, own, hparams["cache_audio"])
+    for source, audio in (("ssl", ssl), (UNLABELLED, unlabelled)):
+        if audio:
+            sources[source] = unlabelled_dataset(audio, hparams["cache_audio"])
+    loader_kwargs = {
+        "batch_sampler": sampler,
+        "collate_fn": MultilingualBatch,
+        "num_workers": hparams["num_workers"],
+    }
+    return Data(MultilingualDataset(sources, {UNLABELLED: "ssl"}), loader_kwargs)
+
+
+def _read_unlabelled(hparams: Mapping[str, Any]) -> dict[str, dict]:
+    if not hparams["unlabelled_folders"]:
+        return {}
+    return read_manifest(unlabelled_manifest(hparams["output_folder"]), "")
+
+
+def read_manifests(hparams: Mapping[str, Any], split: str) -> dict[str, dict[str, dict]]:
+    """A split's utterances by language, then by ID."""
+    return {
+        language: read_manifest(
+            manifest_path(hparams["manifest_folder"], language, split), hparams["data_folder"]
+        )
+        for language in hparams["languages"]
+    }
+
+
+def _check_durations(utterances: Utterances, split: str, max_seconds: float) -> None:
+    for language, seconds in _durations(utterances).items():
+        too_long = sum(duration > max_seconds for duration in seconds)
+        if too_long:
+            raise ValueError(
+                f"{language}, {split}: {too_long} utterances are longer than the "
+                f"{max_seconds:.1f} s that the encoder takes, the longest is of "
+                f"{max(seconds):.1f} s. Lower max_duration (training rows), remove the rows from "
+                "the corpus (others), or take another encoder."
+            )
+
+
+def _all_languages(utterances: Utterances) -> dict[str, dict]:
+    return {key: value for spoken in utterances.values() for key, value in spoken.items()}
+
+
+def _durations(utterances: Utterances) -> dict[str, list[float]]:
+    return {
+        language: [utterance["duration"] for utterance in spoken.values()]
+        for language, spoken in utterances.items()
+    }

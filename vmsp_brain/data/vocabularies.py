@@ -1,0 +1,60 @@
+"""Which tokenizer belongs to which objective of an experiment."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from sentencepiece import SentencePieceProcessor
+
+from vmsp_brain.data.loading import read_manifests
+from vmsp_brain.data.tokenizers import load_tokenizer, train_tokenizer
+from vmsp_brain.names import target_text
+
+
+def text_objectives(hparams: Mapping[str, Any]) -> list[str]:
+    """The objectives that produce text: recognition and translation."""
+    return [f"asr/{language}" for language in hparams["languages"]] + [
+        f"st/{pair}" for pair in hparams["pairs"]
+    ]
+
+
+def load_tokenizers(hparams: Mapping[str, Any]) -> dict[str, SentencePieceProcessor]:
+    """The tokenizer of every objective that produces text.
+
+    Raises
+    ------
+    ValueError
+        If a tokenizer has another size than the YAML file says.
+    """
+    tokenizers = {}
+    for name in text_objectives(hparams):
+        path = tokenizer_path(hparams, name)
+        tokenizers[name] = load_tokenizer(path)
+        key = f"{name.partition('/')[0]}_vocab_size"
+        if tokenizers[name].vocab_size() != hparams[key]:
+            raise ValueError(
+                f"{path} has {tokenizers[name].vocab_size()} tokens, but {key} is {hparams[key]}. "
+                f"Set {key} accordingly, or another tokenizer_folder to train a new one."
+            )
+    return tokenizers
+
+
+def tokenizer_path(hparams: Mapping[str, Any], name: str) -> Path:
+    """Where the tokenizer of an objective is; translation may share one."""
+    task, _, languages = name.partition("/")
+    if task == "st" and hparams["st_vocabulary"] == "joint":
+        languages = "joint"
+    return Path(hparams["tokenizer_folder"]) / f"{task}_{languages}.model"
+
+
+def train_tokenizers(hparams: Mapping[str, Any]) -> None:
+    """Train the tokenizers from the training manifests; those that are there are kept."""
+    utterances = read_manifests(hparams, "train")
+    texts: dict[Path, list[str]] = {}
+    for name in text_objectives(hparams):
+        spoken = utterances[hparams["objectives"][name].source].values()
+        targets = [target_text(name, utterance) for utterance in spoken]
+        texts.setdefault(tokenizer_path(hparams, name), []).extend(filter(None, targets))
+    for path, sentences in texts.items():
+        vocab_size = hparams[f"{path.name.partition('_')[0]}_vocab_size"]
+        train_tokenizer(path, sentences, vocab_size, hparams["token_type"])

@@ -1,0 +1,351 @@
+"""The multilevel gradient step: from losses, one by one, to λ and the shared parameters' gradient.
+
+Exact: the rows of all layers are kept, λ is chosen from their cross-Gramian, and the rows are
+combined by it. Three things make a step cheaper; each of them combines some layers' gradients as
+they arrive, by weights that are known before:
+
+- on layers that are not selected (`LayerSelection`): each level's uniform combination;
+- between two updates of λ (``update_weights_every``): the last λ;
+- with a sketch (``sketch_size``): the last λ, while the next one comes from sketched rows.
+
+Losses that share an encoder forward go back through it layer by layer (`vmsp_brain.method.cuts`).
+Where all layers up to a boundary have the same known weights, they go on as one below it.
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, field
+
+import torch
+from torch import Tensor, nn
+from torch.nn import Parameter
+
+from vmsp_brain.method.conflict import Cosines, layer_cosines
+from vmsp_brain.method.cuts import Gradients, GraphCut, cut_after, cut_before, weighted_sum
+from vmsp_brain.method.hierarchy import Hierarchy
+from vmsp_brain.method.layer_selection import LayerSelection
+from vmsp_brain.method.rows import DRAWS, GradientRows, accumulate
+from vmsp_brain.method.sketch import Sketch
+
+MEASURING_SKETCH = 4096
+"""Columns of the sketch by which layers are measured that keep no rows."""
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What a step does with each layer's gradients.
+
+    Arguments
+    ---------
+    selected : list of str
+        Layers under the level's weighting; the others get the uniform combination.
+    kept : list of str
+        Layers whose rows are kept until this step's λ is known.
+    sketched : list of str
+        Layers whose rows are sketched, for λ or for the measurement.
+    updates_weights, measures : bool
+        Whether λ moves, and whether the similarities of the gradients are measured.
+    boundary : int
+        The lowest layer, by number, above which losses are differentiated one by one.
+    """
+
+    selected: list[str]
+    kept: list[str]
+    sketched: list[str]
+    updates_weights: bool
+    measures: bool
+    boundary: int
+
+
+@dataclass
+class Forward:
+    """One encoder forward, of which losses are differentiated one after another.
+
+    Arguments
+    ---------
+    draw : int
+        0 or 1.
+    num_losses : int
+        Losses that are still to come.
+    average : float
+        1 / the number of micro-batches.
+    loss_scale : float
+        By which the losses are multiplied; kept in ``.grad``, undone in the rows.
+    cuts : list of GraphCut
+        Below each layer from the boundary on, and after the last; none for a single loss.
+    gradients : dict
+        By objective, of the loss with respect to what left the last layer.
+    """
+
+    draw: int
+    num_losses: int
+    average: float = 1.0
+    loss_scale: float = 1.0
+    cuts: list[GraphCut] = field(default_factory=list)
+    gradients: dict[str, Gradients] = field(default_factory=dict)
+
+
+class GradientStep:
+    """Collects the gradients of one step and combines them.
+
+    Arguments
+    ---------
+    hierarchy : Hierarchy
+        Its levels' λ and penalties are the weights.
+    layers : dict
+        The shared encoder's layers by name, in the order in which they are applied; each but the
+        first is called as a module, and nothing passes around it.
+    selection : LayerSelection, optional
+        For efficient mode; all layers if not given.
+    sketch_size : int, optional
+        Columns of a layer's sketch, in place of its rows.
+    update_weights_every : int
+        Steps between two updates of λ.
+    measure_every : int
+        Steps between two measurements of the gradients' similarities.
+
+    Raises
+    ------
+    ValueError
+        If a number of steps or columns is not positive.
+    """
+
+    def __init__(
+        self,
+        hierarchy: Hierarchy,
+        layers: Mapping[str, nn.Module],
+        selection: LayerSelection | None = None,
+        sketch_size: int | None = None,
+        update_weights_every: int = 1,
+        measure_every: int = 10,
+    ) -> None:
+        for key, value in (
+            ("update_weights_every", update_weights_every),
+            ("measure_every", measure_every),
+        ):
+            if value < 1:
+                raise ValueError(f"{key}: found {value!r}, expected 1 step or more.")
+        self.hierarchy = hierarchy
+        trainable = {name: _trainable(layer) for name, layer in layers.items()}
+        self.parameters = {name: found for name, found in trainable.items() if found}
+        self.modules = {name: layers[name] for name in self.parameters}
+        self.selection = selection or LayerSelection()
+        self.update_weights_every = update_weights_every
+        self.measure_every = measure_every
+        self.rows = GradientRows(hierarchy.objectives)
+        self.sketched_rows = GradientRows(hierarchy.objectives)
+        self.left_out: set[str] = set()  # objectives with a loss that was not finite
+        self.keeps_rows = sketch_size is None
+        self.sketch = Sketch(sketch_size or MEASURING_SKETCH)
+
+    @property
+    def shared(self) -> list[Parameter]:
+        """The shared parameters θ, layer by layer."""
+        return [parameter for layer in self.parameters.values() for parameter in layer]
+
+    def begin(self, epoch: int, step: int) -> None:
+        """Plan a step; call it before every (micro-)batch.
+
+        Arguments
+        ---------
+        epoch : int
+            1, 2, ...
+        step : int
+            Optimizer steps taken so far.
+        """
+        self.epoch = epoch
+        self.plan = self._plan(step)
+        weights = self.hierarchy.weights(epoch), self.hierarchy.uniform_weights(epoch)
+        rows = zip(self.hierarchy.objectives, *(each.tolist() for each in weights), strict=True)
+        self._weights = {name: (known, uniform) for name, known, uniform in rows}
+
+    def _plan(self, step: int) -> Plan:
+        layers = list(self.parameters)
+        selected = self.selection.layers(layers)
+        measures = step % self.measure_every == 0
+        updates = self.hierarchy.adapts and bool(selected)
+        updates = updates and step % self.update_weights_every == 0
+        kept = selected if updates and self.keeps_rows else []
+        sketched = selected if updates and not self.keeps_rows else []
+        if measures:
+            sketched = [layer for layer in layers if layer not in kept]
+        # Below the boundary, all that is asked for are sums under the same weights.
+        one_by_one = {*kept, *sketched}
+        if len(selected) < len(layers):
+            one_by_one |= {*selected}
+        numbers = [number for number, layer in enumerate(layers) if layer in one_by_one]
+        boundary = min(numbers, default=len(layers))
+        return Plan(selected, kept, sketched, updates, measures, boundary)
+
+    @contextmanager
+    def forward(self, draw: int, num_losses: int, **scales: float) -> Iterator[Forward]:
+        """Run an encoder forward in here, see `Forward`; gives what `add` wants.
+
+        A single loss needs no cut: its one backward pass serves all layers.
+        """
+        forward = Forward(draw, num_losses, **scales)
+        with ExitStack() as stack:
+            if num_losses > 1:
+                modules = list(self.modules.values())
+                above = modules[max(self.plan.boundary, 1) :]
+                cuts = [*map(cut_before, above), cut_after(modules[-1])]
+                forward.cuts = [stack.enter_context(cut) for cut in cuts]
+            yield forward
+
+    def add(self, forward: Forward, name: str, loss: Tensor, head: Sequence[Parameter]) -> None:
+        """Differentiate one loss of a forward; after the last one, the encoder's graph is free.
+
+        The head's own gradient, unweighted, goes to its ``.grad``. A loss that is not finite is
+        left out, and its objective noted in ``left_out``.
+
+        Arguments
+        ---------
+        forward : Forward
+            From which the loss comes.
+        name : str
+            The loss's objective.
+        loss : Tensor
+            A scalar.
+        head : list of Parameter
+            The objective's own trainable parameters.
+
+        Raises
+        ------
+        ValueError
+            If the loss reaches a layer by a way around the layers above it.
+        """
+        forward.num_losses -= 1
+        if not loss.isfinite():
+            self.left_out.add(name)
+        else:
+            leaves = forward.cuts[-1].leaves if forward.cuts else []
+            shared = self.shared
+            found = torch.autograd.grad(loss, [*head, *leaves, *shared], allow_unused=True)
+            end = len(found) - len(shared)
+            accumulate(head, found[: len(head)], forward.average / DRAWS)
+            if forward.cuts:
+                self._check_way(name, found[end:])
+                forward.gradients[name] = found[len(head) : end]
+            else:
+                for layer, gradients in self._by_layer(found[end:]):
+                    self._add_layer(forward, name, layer, gradients)
+        if forward.cuts and not forward.num_losses:
+            self._descend(forward)
+
+    def _descend(self, forward: Forward) -> None:
+        """All losses' gradients through each layer in turn, from the last to the boundary; from
+        there on as one."""
+        gradients, layers = forward.gradients, list(self.parameters.items())
+        for number in reversed(range(self.plan.boundary, len(layers))):
+            layer, parameters = layers[number]
+            above = forward.cuts.pop()
+            leaves = forward.cuts[-1].leaves if forward.cuts else []
+            lower = [parameter for _, other in layers[:number] for parameter in other]
+            for following, name in enumerate(gradients, start=1 - len(gradients)):
+                found = above.backward(
+                    gradients[name], [*parameters, *leaves, *lower], retain_graph=following < 0
+                )
+                end = len(found) - len(lower)
+                self._add_layer(forward, name, layer, found[: len(parameters)])
+                self._check_way(name, found[end:])
+                gradients[name] = found[len(parameters) : end]
+        if self.plan.boundary and gradients:
+            below = [p for _, parameters in layers[: self.plan.boundary] for p in parameters]
+            weights = [self._weight(name, layers[0][0]) for name in gradients]
+            total = weighted_sum(list(gradients.values()), weights)
+            found = forward.cuts.pop().backward(total, below)
+            accumulate(below, found, forward.average / DRAWS)
+
+    def _by_layer(self, gradients: Gradients) -> Iterator[tuple[str, Gradients]]:
+        """Split the gradients of the first layers' parameters, of as many layers as there are."""
+        start = 0
+        for layer, parameters in self.parameters.items():
+            if start < len(gradients):
+                yield layer, gradients[start : start + len(parameters)]
+            start += len(parameters)
+
+    def _add_layer(self, forward: Forward, name: str, layer: str, gradients: Gradients) -> None:
+        """One loss's gradient of one layer: into its row, into a sketch, into ``.grad``."""
+        if all(gradient is None for gradient in gradients):
+            return
+        parameters = self.parameters[layer]
+        scale = forward.average / forward.loss_scale
+        whole = [
+            torch.zeros_like(parameter) if gradient is None else gradient
+            for parameter, gradient in zip(parameters, gradients, strict=True)
+        ]
+        if layer in self.plan.kept:
+            self.rows.add(forward.draw, name, layer, whole, scale)
+        else:
+            accumulate(parameters, gradients, self._weight(name, layer) * forward.average / DRAWS)
+        if layer in self.plan.sketched:
+            sketched = self.sketch(layer, whole)
+            self.sketched_rows.add(forward.draw, name, layer, [sketched], scale)
+
+    def _check_way(self, name: str, gradients: Gradients) -> None:
+        for layer, reached in self._by_layer(gradients):
+            if any(gradient is not None for gradient in reached):
+                raise ValueError(
+                    f"{name} shares an encoder forward with other objectives, but reaches the "
+                    f"encoder's {layer} around the layers above it. Give it a source of its own, "
+                    "or compute its loss from the encoder's hidden states alone."
+                )
+
+    def gramians(self) -> list[Tensor]:
+        """Each level's Gramian over the selected layers; empty if λ rests in this step.
+
+        Entries of an objective that was left out are not a number.
+        """
+        if not self.plan.updates_weights:
+            return []
+        rows = self.rows if self.keeps_rows else self.sketched_rows
+        found = {
+            cross: rows.gramian(self.plan.selected, cross) for cross in {*self.hierarchy.cross}
+        }
+        unknown = [self.rows.index[name] for name in self.left_out]
+        for gramian in found.values():
+            gramian[unknown, :] = gramian[:, unknown] = torch.nan
+        gramians, start = [], 0
+        for names, cross in zip(self.hierarchy.names, self.hierarchy.cross, strict=True):
+            own = slice(start, start + len(names))
+            gramians.append(found[cross][own, own])
+            start += len(names)
+        return gramians
+
+    def cosines(self) -> Cosines:
+        """Similarities of the trained objectives' gradients on every layer, in a measuring step."""
+        trained = self.hierarchy.trained(self.epoch)
+        gramians = {
+            layer: (self.rows if layer in self.plan.kept else self.sketched_rows).gramian(
+                [layer], cross=False
+            )
+            for layer in self.parameters
+        }
+        return layer_cosines(gramians, list(self.rows.index), trained)
+
+    def combine(self, loss_scale: float = 1.0) -> None:
+        """Combine the kept rows by the hierarchy's weights into ``.grad``; forget all rows."""
+        weights = self.hierarchy.weights(self.epoch) * loss_scale
+        for layer in self.rows.layers:
+            parameters = self.parameters[layer]
+            parts = self.rows.direction(layer, weights).split([p.numel() for p in parameters])
+            accumulate(
+                parameters,
+                [p.view_as(q).to(q.dtype) for p, q in zip(parts, parameters, strict=True)],
+            )
+        self.clear()
+
+    def clear(self) -> None:
+        """Forget all rows."""
+        self.rows.clear()
+        self.sketched_rows.clear()
+        self.sketch.redraw()
+        self.left_out.clear()
+
+    def _weight(self, name: str, layer: str) -> float:
+        known, uniform = self._weights[name]
+        return known if layer in self.plan.selected else uniform
+
+
+def _trainable(layer: nn.Module) -> list[Parameter]:
+    return [parameter for parameter in layer.parameters() if parameter.requires_grad]

@@ -1,0 +1,170 @@
+"""A trained model in use: from an audio file to its transcription and its translations."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import torch
+from speechbrain.dataio import audio_io
+from speechbrain.inference.interfaces import Pretrained
+from torch import Tensor
+
+from vmsp_brain.audio import SAMPLE_RATE, mono_at_model_rate
+
+SHORTEST = 0.025
+"""Seconds of audio that make a frame; less is refused."""
+
+
+class SpeechTranslator(Pretrained):
+    """Recognizes and translates speech with one shared encoder.
+
+    ``SpeechTranslator.from_hparams(source=...)`` loads a folder that export.py made, or a
+    repository of such a folder on the Hugging Face hub. A model's ``hyperparams.yaml`` can run any
+    Python function: load only models that you trust.
+
+    Arguments
+    ---------
+    modules : dict
+        ``encoder`` and ``objectives``, as for `vmsp_brain.brain.VMSPBrain`.
+    hparams : dict
+        ``tokenizers``, by objective, and ``search``, the keyword arguments of the objectives'
+        ``search``.
+    run_opts, freeze_params
+        See SpeechBrain's ``Pretrained``; ``run_opts={"device": "cuda"}`` for a GPU.
+
+    Example
+    -------
+    >>> model = SpeechTranslator.from_hparams(source="my_model")  # doctest: +SKIP
+    >>> model.transcribe_file("bonjour.mp3", "fr")  # doctest: +SKIP
+    'bonjour tout le monde'
+    >>> model.translate_file("bonjour.mp3", "fr-en")  # doctest: +SKIP
+    'Hello everybody.'
+    """
+
+    HPARAMS_NEEDED = ["tokenizers", "search"]  # noqa: RUF012, SpeechBrain's way to declare them
+    MODULES_NEEDED = ["encoder", "objectives"]  # noqa: RUF012
+
+    @property
+    def languages(self) -> list[str]:
+        """Languages that the model recognizes."""
+        return self._names_of("asr")
+
+    @property
+    def pairs(self) -> list[str]:
+        """Pairs that the model translates, such as fr-en."""
+        return self._names_of("st")
+
+    def transcribe_file(self, path: str | Path, language: str) -> str:
+        """The words spoken in an audio file of any sample rate and number of channels.
+
+        Arguments
+        ---------
+        path : Path
+            The file.
+        language : str
+            Which is spoken; one of `languages`.
+
+        Raises
+        ------
+        FileNotFoundError
+            If there is no such file.
+        ValueError
+            If it is not audio, or the model does not know the language.
+        """
+        self._check("language", language, self.languages)
+        return self.transcribe_batch(*self._batch_of_one(path), language)[0]
+
+    def translate_file(self, path: str | Path, pair: str) -> str:
+        """The translation of what is spoken in an audio file.
+
+        Arguments
+        ---------
+        path : Path
+            The file.
+        pair : str
+            Spoken and written language, such as fr-en; one of `pairs`.
+
+        Raises
+        ------
+        FileNotFoundError
+            If there is no such file.
+        ValueError
+            If it is not audio, or the model does not know the pair.
+        """
+        self._check("pair", pair, self.pairs)
+        return self.translate_batch(*self._batch_of_one(path), pair)[0]
+
+    def transcribe_batch(self, wavs: Tensor, wav_lens: Tensor, language: str) -> list[str]:
+        """The words of waveforms (B, samples) at 16 kHz with relative lengths (B,)."""
+        self._check("language", language, self.languages)
+        name = f"asr/{language}"
+        return self.decode_batch(wavs, wav_lens, [name])[name]
+
+    def translate_batch(self, wavs: Tensor, wav_lens: Tensor, pair: str) -> list[str]:
+        """The translations of waveforms (B, samples) at 16 kHz with relative lengths (B,)."""
+        self._check("pair", pair, self.pairs)
+        name = f"st/{pair}"
+        return self.decode_batch(wavs, wav_lens, [name])[name]
+
+    @torch.no_grad()
+    def decode_batch(
+        self, wavs: Tensor, wav_lens: Tensor, names: Sequence[str]
+    ) -> dict[str, list[str]]:
+        """What several objectives make of the same waveforms, from one encoder forward.
+
+        Arguments
+        ---------
+        wavs : Tensor
+            At 16 kHz, (B, samples).
+        wav_lens : Tensor
+            Relative to the longest, (B,).
+        names : list of str
+            Objectives, such as ``asr/fr`` and ``st/fr-en``.
+
+        Returns
+        -------
+        dict
+            B texts by objective.
+        """
+        with self.inference_ctx:
+            frames = self.mods.encoder(wavs.to(self.device).float(), wav_lens.to(self.device))
+            found = {
+                name: self.mods.objectives[name].search(frames, **self.hparams.search)
+                for name in names
+            }
+        tokenizers = self.hparams.tokenizers
+        return {name: tokenizers[name].decode(tokens) for name, tokens in found.items()}
+
+    forward = decode_batch
+
+    def load_audio(self, path: str | Path) -> Tensor:
+        """Waveform of a local audio file, mono, at 16 kHz, (samples,).
+
+        Resampled as in training, which SpeechBrain's ``load_audio`` does not do.
+        """
+        if not Path(path).is_file():
+            raise FileNotFoundError(f"{path}: there is no such file.")
+        try:
+            waveform = mono_at_model_rate(*audio_io.load(str(path)))
+        except RuntimeError as error:
+            raise ValueError(
+                f"{path} cannot be read as audio ({error}). It is damaged or of a kind that "
+                "libsndfile does not know; try WAV, FLAC, MP3 or OGG."
+            ) from error
+        if len(waveform) < SHORTEST * SAMPLE_RATE:
+            raise ValueError(
+                f"{path} holds {len(waveform) / SAMPLE_RATE:.3f} s of audio, expected at least "
+                f"{SHORTEST} s."
+            )
+        return waveform
+
+    def _batch_of_one(self, path: str | Path) -> tuple[Tensor, Tensor]:
+        return self.load_audio(path).unsqueeze(0), torch.ones(1)
+
+    def _names_of(self, task: str) -> list[str]:
+        split = (name.partition("/") for name in self.hparams.tokenizers)
+        return [rest for own, _, rest in split if own == task]
+
+    def _check(self, what: str, found: str, known: list[str]) -> None:
+        if found not in known:
+            expected = f"one of {', '.join(known)}" if known else "nothing: the model knows none"
+            raise ValueError(f"{what}: found {found!r}, expected {expected}.")

@@ -1,0 +1,166 @@
+"""Several runs side by side: their scores, which differences are more than luck, what they cost."""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from vmsp_brain.method.conflict import mean_per_tasks, share_of_conflicts
+from vmsp_brain.run.record import RecordedRun
+from vmsp_brain.run.scores import Hypothesis
+from vmsp_brain.watch.significance import SAMPLES, Compared, compare
+
+TASK_OF = {"wer": "asr", "bleu": "st"}
+BEST_OF = {"wer": min, "bleu": max}
+LISTED = 20
+"""Differing utterances that an error message lists."""
+
+
+def compare_runs(runs: Mapping[str, RecordedRun]) -> dict[str, Any]:
+    """Compare runs on their common test set; the first is the baseline.
+
+    Arguments
+    ---------
+    runs : dict
+        By name, two or more.
+
+    Returns
+    -------
+    dict
+        Plain values for JSON, rounded as they are shown: ``baseline``, ``resamples``,
+        ``utterances`` by objective, ``runs`` (scores, cost and conflicts of each), ``differences``
+        (to the baseline, by metric, language or pair, and run) and ``best`` (by metric: the run,
+        and its difference to every other on the mean).
+
+    Raises
+    ------
+    ValueError
+        If there are fewer than two runs, or they were not tested on the same utterances.
+    """
+    if len(runs) < 2:
+        raise ValueError(f"Found {len(runs)} run, expected two or more to compare.")
+    check_same_tests(runs)
+    baseline = next(iter(runs))
+    report: dict[str, Any] = {
+        "baseline": baseline,
+        "resamples": SAMPLES,
+        "utterances": {name: len(made) for name, made in runs[baseline].hypotheses.items()},
+        "runs": {name: _describe(run) for name, run in runs.items()},
+        "differences": {},
+        "best": {},
+    }
+    if "bleu_signature" in runs[baseline].report:
+        report["bleu_signature"] = runs[baseline].report["bleu_signature"]
+    for metric, task in TASK_OF.items():
+        made = {name: _of_task(run, task, runs[baseline]) for name, run in runs.items()}
+        if not made[baseline]:
+            continue
+        compared = compare(made, metric, baseline)
+        for name in runs:
+            scores = {part: round(of_run[name].score, 2) for part, of_run in compared.items()}
+            report["runs"][name][f"{metric}_mean"] = scores.pop("mean")
+            report["runs"][name][metric] = scores
+        report["differences"][metric] = {
+            part: _differences(of_run, baseline) for part, of_run in compared.items()
+        }
+        best = BEST_OF[metric](runs, key=lambda name: compared["mean"][name].score)
+        against = compare(made, metric, best)["mean"] if best != baseline else compared["mean"]
+        report["best"][metric] = {"run": best, "others": _differences(against, best)}
+    return report
+
+
+def check_same_tests(runs: Mapping[str, RecordedRun]) -> None:
+    """Refuse to compare runs that were tested on different utterances or references.
+
+    Raises
+    ------
+    ValueError
+        The message lists the utterances.
+    """
+    baseline, *others = runs
+    for other in others:
+        first, second = runs[baseline].hypotheses, runs[other].hypotheses
+        faults = []
+        for objective in sorted(first.keys() | second.keys()):
+            left = {h.id: h.reference for h in first.get(objective, [])}
+            right = {h.id: h.reference for h in second.get(objective, [])}
+            faults += [f"{objective} {key}: only in {baseline}" for key in left if key not in right]
+            faults += [f"{objective} {key}: only in {other}" for key in right if key not in left]
+            faults += [
+                f"{objective} {key}: the reference is {left[key]!r} in {baseline}, {right[key]!r} "
+                f"in {other}"
+                for key in left
+                if key in right and left[key] != right[key]
+            ]
+        if faults:
+            more = f"\n  and {len(faults) - LISTED} more" if len(faults) > LISTED else ""
+            raise ValueError(
+                f"{runs[baseline].folder} and {runs[other].folder} were not tested on the same "
+                "utterances:\n  " + "\n  ".join(faults[:LISTED]) + more + "\nTest both on the same "
+                "manifests with evaluate.py, or compare other runs."
+            )
+
+
+def names_of(folders: Sequence[str | Path]) -> dict[str, Path]:
+    """Short names for run folders: the folder's own, or the whole path where two are alike."""
+    paths = [Path(folder) for folder in folders]
+    own = [path.resolve().name for path in paths]
+    return {
+        name if own.count(name) == 1 else str(path): path
+        for name, path in zip(own, paths, strict=True)
+    }
+
+
+def _of_task(run: RecordedRun, task: str, baseline: RecordedRun) -> dict[str, list[Hypothesis]]:
+    """By language or pair, in the baseline's order of objectives and utterances."""
+    parts = {}
+    for objective, reference in baseline.hypotheses.items():
+        own_task, _, part = objective.partition("/")
+        if own_task == task:
+            by_id = {made.id: made for made in run.hypotheses[objective]}
+            parts[part] = [by_id[made.id] for made in reference]
+    return parts
+
+
+def _differences(
+    of_run: Mapping[str, Compared], baseline: str
+) -> dict[str, dict[str, float | None]]:
+    base = round(of_run[baseline].score, 2)
+    return {
+        name: {
+            "difference": round(round(compared.score, 2) - base, 2),
+            "p_value": _p_value(compared, of_run[baseline]),
+        }
+        for name, compared in of_run.items()
+        if name != baseline
+    }
+
+
+def _p_value(compared: Compared, baseline: Compared) -> float | None:
+    """None for equal scores, of which sacreBLEU's test says nothing."""
+    return None if compared.score == baseline.score else round(compared.p_value, 4)
+
+
+def _describe(run: RecordedRun) -> dict[str, Any]:
+    """Folder, order, and of what was recorded: time, memory and conflicts; None if it was not."""
+    cost = {
+        key: [value for _, value in run.curves.get(f"cost/{key}", [])]
+        for key in ("minutes", "cpu_minutes", "memory_gib")
+    }
+    shares = {epoch: share_of_conflicts(cosines) for epoch, cosines in run.cosines.items()}
+    last = run.cosines[max(run.cosines)] if run.cosines else {}
+    return {
+        "folder": str(run.folder),
+        "order": run.order,
+        "epochs": _last_epoch(run),
+        "minutes": round(sum(cost["minutes"]), 1) if cost["minutes"] else None,
+        "cpu_minutes": round(sum(cost["cpu_minutes"]), 1) if cost["cpu_minutes"] else None,
+        "memory_gib": round(max(cost["memory_gib"]), 2) if cost["memory_gib"] else None,
+        "conflict_share": {epoch: round(share, 3) for epoch, share in shares.items()},
+        "conflict_share_mean": round(sum(shares.values()) / len(shares), 3) if shares else None,
+        "similarity_by_tasks": {k: round(v, 3) for k, v in mean_per_tasks(last).items()},
+    }
+
+
+def _last_epoch(run: RecordedRun) -> int:
+    curves = (curve for tag, curve in run.curves.items() if tag.startswith("loss_valid/"))
+    return max(step for curve in curves for step, _ in curve)

@@ -1,0 +1,204 @@
+"""What a run shows while it trains: a log line per epoch, TensorBoard, tables of conflicts."""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from types import SimpleNamespace
+
+from speechbrain.utils.distributed import if_main_process
+from torch import Tensor
+from torch.utils.tensorboard import SummaryWriter
+
+from vmsp_brain.audio import SAMPLE_RATE
+from vmsp_brain.method.conflict import (
+    Cosines,
+    mean_per_layer,
+    mean_per_tasks,
+    share_of_conflicts,
+    write_cosines,
+)
+from vmsp_brain.run.results import read_report
+from vmsp_brain.run.scores import Hypothesis
+from vmsp_brain.watch.plots import draw_conflicts, draw_conflicts_by_layer
+
+GROUPS = (
+    "WER_valid",
+    "BLEU_valid",
+    "loss_valid",
+    "loss_train",
+    "lambda",
+    "penalty",
+    "conflict",
+    "conflict_by_task",
+    "conflict_by_layer",
+    "selected_layer",
+    "gradient_norm",
+    "learning_rate",
+    "cost",
+    "test",
+    "sample",
+)
+"""The groups of TensorBoard's page from top to bottom; it sorts by name, hence the numbers."""
+
+SHOWN = 3
+"""Utterances of each objective whose hypotheses are shown."""
+
+
+class Monitor:
+    """Writes what the Brain has measured into the run's folder; on the main process alone.
+
+    Arguments
+    ---------
+    hparams : SimpleNamespace
+        The Brain's: ``output_folder``, ``train_logger`` (SpeechBrain's, a line per epoch) and
+        ``tensorboard_logger``.
+    """
+
+    def __init__(self, hparams: SimpleNamespace) -> None:
+        self.hparams = hparams
+
+    def write_scalars(self, group: str, values: Mapping[str, float | None], step: int) -> None:
+        """Write values that belong together to TensorBoard; None is left out.
+
+        Arguments
+        ---------
+        group : str
+            One of `GROUPS`.
+        values : dict
+            By name.
+        step : int
+            The optimizer step or the epoch.
+        """
+        if if_main_process():
+            for name, value in values.items():
+                if value is not None:
+                    self._writer.add_scalar(_tag(group, name), value, step)
+
+    @property
+    def _writer(self) -> SummaryWriter:
+        return self.hparams.tensorboard_logger.writer
+
+    def write_lambdas(self, lambdas: Mapping[str, float], step: int) -> None:
+        """Write each objective's λ after an optimizer step."""
+        self.write_scalars("lambda", lambdas, step)
+
+    def write_conflicts(self, cosines: Cosines, epoch: int) -> None:
+        """Write an epoch's mean similarities of gradients: a table, heat maps, and means as curves.
+
+        Arguments
+        ---------
+        cosines : dict
+            By layer and pair of objectives; nothing is written if it is empty.
+        epoch : int
+            1, 2, ...
+        """
+        if not cosines or not if_main_process():
+            return
+        folder = Path(self.hparams.output_folder)
+        write_cosines(folder / f"conflicts/epoch_{epoch:04d}.csv", cosines)
+        self.write_scalars("conflict_by_layer", mean_per_layer(cosines), epoch)
+        self.write_scalars("conflict_by_task", mean_per_tasks(cosines), epoch)
+        share = {"share_of_conflicting_pairs": share_of_conflicts(cosines)}
+        self.write_scalars("conflict", share, epoch)
+        figures = {
+            "objectives": draw_conflicts(cosines),
+            "layers": draw_conflicts_by_layer(cosines),
+        }
+        for name, figure in figures.items():
+            self._writer.add_figure(_tag("conflict", name), figure, epoch)
+
+    def write_epoch(
+        self,
+        epoch: int,
+        penalties: Sequence[float],
+        lambdas: Mapping[str, float],
+        rates: Mapping[str, float],
+        train_losses: Mapping[str, float],
+        valid_losses: Mapping[str, float],
+        report: Mapping,
+    ) -> None:
+        """Write an epoch's log line and curves.
+
+        Arguments
+        ---------
+        epoch : int
+            1, 2, ...
+        penalties : list of float
+            η_1, η_2, ...
+        lambdas : dict
+            Each objective's λ.
+        rates : dict
+            Learning rate of each optimizer.
+        train_losses, valid_losses : dict
+            Each objective's mean loss.
+        report : dict
+            Validation scores, from `vmsp_brain.run.scores.results`.
+        """
+        etas = {f"eta_{number}": value for number, value in enumerate(penalties, start=1)}
+        means = {key: report[f"{key}_mean"] for key in ("wer", "bleu") if key in report}
+        self.hparams.train_logger.log_stats(
+            stats_meta={
+                "epoch": epoch,
+                **etas,
+                **{f"lambda {name}": value for name, value in lambdas.items()},
+            },
+            train_stats={f"loss {name}": value for name, value in train_losses.items()},
+            valid_stats={
+                **{f"loss {name}": value for name, value in valid_losses.items()},
+                **means,
+            },
+        )
+        for group, values in {
+            "penalty": etas,
+            "learning_rate": rates,
+            "loss_train": train_losses,
+            "loss_valid": valid_losses,
+            "WER_valid": {**report.get("wer", {}), "mean": means.get("wer")},
+            "BLEU_valid": {**report.get("bleu", {}), "mean": means.get("bleu")},
+        }.items():
+            self.write_scalars(group, values, epoch)
+
+    def write_samples(
+        self,
+        hypotheses: Mapping[str, Sequence[Hypothesis]],
+        audio: Mapping[str, Tensor],
+        epoch: int,
+    ) -> None:
+        """Write the first hypotheses of each objective beside their references, and audio.
+
+        Arguments
+        ---------
+        hypotheses : dict
+            By objective.
+        audio : dict
+            By language, the waveform (samples,) at 16 kHz of the first utterance.
+        epoch : int
+            1, 2, ...
+        """
+        if not if_main_process():
+            return
+        for name, made in hypotheses.items():
+            rows = [f"| {h.id} | {h.reference} | {h.hypothesis} |" for h in made[:SHOWN]]
+            table = "\n".join(["| utterance | reference | hypothesis |", "|---|---|---|", *rows])
+            self._writer.add_text(_tag("sample", name), table, epoch)
+        for language, wav in audio.items():
+            self._writer.add_audio(_tag("sample", language), wav, epoch, SAMPLE_RATE)
+
+    def write_hyperparameters(self) -> None:
+        """Write the experiment's numbers and order, and its test scores, for the tab HParams."""
+        report = read_report(self.hparams.output_folder)
+        settings = {
+            key: value
+            for key, value in vars(self.hparams).items()
+            if isinstance(value, int | float)
+        }
+        scores = {
+            _tag("test", key): report[key]
+            for key in ("wer_mean", "bleu_mean", "cer_mean", "chrf_mean")
+            if key in report
+        }
+        self._writer.add_hparams({"order": self.hparams.order, **settings}, scores, run_name=".")
+        self._writer.flush()
+
+
+def _tag(group: str, name: str) -> str:
+    return f"{GROUPS.index(group) + 1:02d}_{group}/{name}"

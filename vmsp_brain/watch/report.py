@@ -1,0 +1,235 @@
+"""A comparison of runs as a report for people: Markdown, and a page that needs no network."""
+
+import base64
+import re
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+import markdown
+
+SIGNIFICANT = 0.05
+TITLES = {"wer": "WER (%), lower is better", "bleu": "BLEU, higher is better"}
+PURPOSE = {"wer": "recognition", "bleu": "translation"}
+MEAN = {"wer": "mean WER", "bleu": "mean BLEU"}
+UNKNOWN = "not recorded"
+
+_PAGE = """<!DOCTYPE html>
+<html lang="en">
+<head>
+<meta charset="utf-8">
+<link rel="icon" href="data:,">
+<title>{title}</title>
+<style>
+body {{ font: 16px/1.5 sans-serif; max-width: 70em; margin: 2em auto; padding: 0 1em; color: #222 }}
+table {{ border-collapse: collapse; margin: 1em 0 }}
+th, td {{ border: 1px solid #bbb; padding: .25em .7em; text-align: right }}
+th:first-child, td:first-child {{ text-align: left }}
+th {{ background: #eee }}
+img {{ max-width: 100% }}
+</style>
+</head>
+<body>
+{body}
+</body>
+</html>
+"""
+
+
+def to_markdown(report: Mapping[str, Any], figures: Iterable[str]) -> str:
+    """The report's text.
+
+    Arguments
+    ---------
+    report : dict
+        From `vmsp_brain.watch.comparison.compare_runs`; every number shown is in it.
+    figures : iterable of str
+        Paths of pictures, relative to the report.
+    """
+    parts = [
+        f"# {' · '.join(report['runs'])}",
+        "## Which to choose",
+        *_summary(report),
+        "## All runs",
+        _overview(report),
+    ]
+    for metric in report["differences"]:
+        parts += [f"## Test {TITLES[metric]}", _scores(report, metric)]
+        parts += [
+            f"Difference to {report['baseline']}, and in brackets the p-value of a paired "
+            f"bootstrap test (sacreBLEU's, {report['resamples']} resamples of utterances):",
+            _difference_table(report, metric),
+        ]
+    if "bleu_signature" in report:
+        parts.append(f"sacreBLEU signature: `{report['bleu_signature']}`. WER: jiwer.")
+    parts += ["## Test utterances", _utterances(report)]
+    if any(run["conflict_share"] for run in report["runs"].values()):
+        parts += [
+            "## Conflict",
+            "Cosine similarity of gradients between tasks in the last epoch, mean over layers and "
+            "languages; negative: the tasks conflict.",
+            _conflicts(report),
+        ]
+    parts += ["## Figures", *(f"![{Path(path).stem}]({path})" for path in figures)]
+    return "\n\n".join(parts) + "\n"
+
+
+def to_html(text: str, folder: Path) -> str:
+    """The report as one page, with the pictures inside.
+
+    Arguments
+    ---------
+    text : str
+        From `to_markdown`.
+    folder : Path
+        Where the pictures' paths lead from.
+    """
+
+    def embed(match: re.Match) -> str:
+        picture = base64.b64encode((folder / match[1]).read_bytes()).decode()
+        return f'src="data:image/png;base64,{picture}"'
+
+    body = markdown.markdown(text, extensions=["tables"])
+    title = text.partition("\n")[0].removeprefix("# ")
+    return _PAGE.format(title=title, body=re.sub(r'src="([^"]+)"', embed, body))
+
+
+def _summary(report: Mapping[str, Any]) -> list[str]:
+    lines = [_best(report, metric) for metric in report["best"]]
+    if set(report["best"]) == {"wer", "bleu"}:
+        lines.append(_both(report))
+    return [
+        *lines,
+        _cheapest(report),
+        _least_conflict(report),
+        "Each is one training run. The p-values tell how far a difference depends on the choice of "
+        "test utterances; another seed may shift scores too.",
+    ]
+
+
+def _best(report: Mapping[str, Any], metric: str) -> str:
+    best = report["best"][metric]
+    name = best["run"]
+    clear, unclear, equal = [], [], []
+    for other, found in best["others"].items():
+        if found["p_value"] is None:
+            equal.append(other)
+            continue
+        words = f"{other} by {abs(found['difference']):.2f} (p = {found['p_value']:.4f})"
+        (clear if found["p_value"] < SIGNIFICANT else unclear).append(words)
+    score = report["runs"][name][f"{metric}_mean"]
+    text = f"**For {PURPOSE[metric]}: {_label(report, name)}**, {MEAN[metric]} {score:.2f}."
+    if clear:
+        text += f" It is better than {_listed(clear)}."
+    if unclear:
+        text += (
+            f" Its lead over {_listed(unclear)} is no more than another choice of test utterances "
+            "could make."
+        )
+    if equal:
+        text += f" {_listed(equal)} scored the same."
+    return text
+
+
+def _both(report: Mapping[str, Any]) -> str:
+    wer, bleu = (report["best"][metric] for metric in ("wer", "bleu"))
+    if wer["run"] == bleu["run"]:
+        return f"**For both: {_label(report, wer['run'])}**, which has the best of the two means."
+    lost = wer["others"][bleu["run"]]["difference"]
+    gained = abs(bleu["others"][wer["run"]]["difference"])
+    return (
+        f"**For both:** choosing {bleu['run']} in place of {wer['run']} gains {gained:.2f} BLEU "
+        f"and costs {abs(lost):.2f} points of WER."
+    )
+
+
+def _cheapest(report: Mapping[str, Any]) -> str:
+    span = _span(report, "minutes", ".1f")
+    return f"**Training time, in minutes:** {span}, beside whatever else the machine did."
+
+
+def _least_conflict(report: Mapping[str, Any]) -> str:
+    span = _span(report, "conflict_share_mean", ".3f")
+    return f"**Share of (layer, pair of objectives) that conflict, mean over epochs:** {span}."
+
+
+def _span(report: Mapping[str, Any], key: str, form: str) -> str:
+    """Where the least and the greatest value are."""
+    values = {name: run[key] for name, run in report["runs"].items() if run[key] is not None}
+    if not values:
+        return UNKNOWN
+    least, most = min(values, key=values.get), max(values, key=values.get)
+    if values[least] == values[most]:
+        return f"{values[least]:{form}} ({', '.join(values)})"
+    return f"from {values[least]:{form}} ({least}) to {values[most]:{form}} ({most})"
+
+
+def _overview(report: Mapping[str, Any]) -> str:
+    columns = {
+        **{f"{metric}_mean": (MEAN[metric], ".2f") for metric in report["differences"]},
+        "epochs": ("epochs", "d"),
+        "minutes": ("minutes", ".1f"),
+        "cpu_minutes": ("CPU minutes", ".1f"),
+        "memory_gib": ("peak memory, GiB", ".2f"),
+        "conflict_share_mean": ("conflicting share", ".3f"),
+    }
+    rows = [
+        [name, run["order"], *(_shown(run[key], form) for key, (_, form) in columns.items())]
+        for name, run in report["runs"].items()
+    ]
+    return _table(["run", "order", *(title for title, _ in columns.values())], rows)
+
+
+def _scores(report: Mapping[str, Any], metric: str) -> str:
+    parts = list(report["differences"][metric])
+    rows = [
+        [name, *(f"{score:.2f}" for score in (*run[metric].values(), run[f"{metric}_mean"]))]
+        for name, run in report["runs"].items()
+    ]
+    return _table(["run", *parts], rows)
+
+
+def _difference_table(report: Mapping[str, Any], metric: str) -> str:
+    differences = report["differences"][metric]
+    rows = [
+        [name, *(_difference(**found[name]) for found in differences.values())]
+        for name in report["runs"]
+        if name != report["baseline"]
+    ]
+    return _table(["run", *differences], rows)
+
+
+def _difference(difference: float, p_value: float | None) -> str:
+    return "equal" if p_value is None else f"{difference:+.2f} ({p_value:.4f})"
+
+
+def _utterances(report: Mapping[str, Any]) -> str:
+    counts = report["utterances"]
+    return _table(["objective", *counts], [["utterances", *map(str, counts.values())]])
+
+
+def _conflicts(report: Mapping[str, Any]) -> str:
+    tasks = sorted({pair for run in report["runs"].values() for pair in run["similarity_by_tasks"]})
+    rows = [
+        [name, *(_shown(run["similarity_by_tasks"].get(pair), "+.3f") for pair in tasks)]
+        for name, run in report["runs"].items()
+    ]
+    return _table(["run", *tasks], rows)
+
+
+def _table(header: list[str], rows: list[list[str]]) -> str:
+    lines = [header, ["---", *["---:"] * (len(header) - 1)], *rows]
+    return "\n".join(f"| {' | '.join(line)} |" for line in lines)
+
+
+def _shown(value: float | None, form: str) -> str:
+    return UNKNOWN if value is None else f"{value:{form}}"
+
+
+def _label(report: Mapping[str, Any], name: str) -> str:
+    order = report["runs"][name]["order"]
+    return name if order == name else f"{name} (order {order})"
+
+
+def _listed(words: list[str]) -> str:
+    return words[0] if len(words) == 1 else f"{', '.join(words[:-1])} and {words[-1]}"

@@ -1,0 +1,163 @@
+"""Is one system better than another on a test set, or lucky? Paired bootstrap resampling.
+
+sacreBLEU's test (Koehn, Statistical Significance Tests for Machine Translation Evaluation, EMNLP
+2004) is used as it is: for BLEU, for word error rate, and for the means of both over languages. So
+the p-values of BLEU are those of the command ``sacrebleu --paired-bs``. They tell how far the
+result depends on the choice of test utterances, not on the seed of training.
+"""
+
+import logging
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import jiwer
+import sacrebleu
+from sacrebleu.metrics.base import Metric, Score
+from sacrebleu.significance import PairedTest
+
+from vmsp_brain.run.scores import Hypothesis
+
+SAMPLES = 1000
+"""Resamples, sacreBLEU's default."""
+
+Made = Mapping[str, Mapping[str, Sequence[Hypothesis]]]
+"""By system, then by language or pair: what it made of the same utterances in the same order."""
+
+
+@dataclass
+class Compared:
+    """A system's score on a test set, and how likely its difference to the baseline is chance.
+
+    Arguments
+    ---------
+    score : float
+        In percent.
+    p_value : float, optional
+        None for the baseline itself. Of a system that made exactly the same, it says nothing:
+        sacreBLEU counts no resample as chance then.
+    """
+
+    score: float
+    p_value: float | None
+
+
+class WER(Metric):
+    """Word error rate (jiwer) as a metric of sacreBLEU: edits and words of every utterance."""
+
+    def _compute_score_from_stats(self, stats: Sequence[float]) -> Score:
+        edits, words = stats
+        if words == 0:
+            return Score("WER", 100.0 * float(edits > 0))
+        return Score("WER", 100.0 * float(edits) / float(words))
+
+    def _aggregate_and_compute(self, stats: list[list[float]]) -> Score:
+        return self._compute_score_from_stats([sum(column) for column in zip(*stats, strict=True)])
+
+    def _preprocess_segment(self, sent: str) -> str:
+        return sent
+
+    def _extract_reference_info(self, refs: Sequence[str]) -> dict[str, str]:
+        return {"reference": refs[0]}
+
+    def _compute_segment_statistics(self, hypothesis: str, ref_kwargs: dict) -> list[int]:
+        found = jiwer.process_words(ref_kwargs["reference"], hypothesis)
+        edits = found.substitutions + found.deletions + found.insertions
+        return [edits, found.hits + found.substitutions + found.deletions]
+
+
+class MeanOverLanguages(Metric):
+    """The mean of a metric's scores on several languages, as a metric of sacreBLEU.
+
+    An utterance's statistics stand in its language's place, so a resample of all utterances is
+    scored language by language.
+
+    Arguments
+    ---------
+    metric : Metric
+        Of sacreBLEU.
+    languages : list of str
+        Each utterance's.
+    """
+
+    def __init__(self, metric: Metric, languages: Sequence[str]) -> None:
+        super().__init__()
+        self.metric = metric
+        self.languages = languages
+        self.places = {language: place for place, language in enumerate(dict.fromkeys(languages))}
+
+    def _extract_corpus_statistics(self, hypotheses, references) -> list[list[float]]:
+        found = self.metric._extract_corpus_statistics(hypotheses, references)
+        self.num_refs = self.metric.num_refs
+        width = len(found[0])
+        spread = []
+        for language, stats in zip(self.languages, found, strict=True):
+            row = [0] * (width * len(self.places))
+            start = width * self.places[language]
+            row[start : start + width] = stats
+            spread.append(row)
+        return spread
+
+    def _compute_score_from_stats(self, stats: Sequence[float]) -> Score:
+        width = len(stats) // len(self.places)
+        starts = range(0, len(stats), width)
+        scores = [
+            self.metric._compute_score_from_stats(stats[start : start + width]).score
+            for start in starts
+        ]
+        return Score("mean", sum(scores) / len(scores))
+
+    def _aggregate_and_compute(self, stats: list[list[float]]) -> Score:
+        return self._compute_score_from_stats([sum(column) for column in zip(*stats, strict=True)])
+
+    # An utterance is read by the metric inside.
+    _preprocess_segment = _extract_reference_info = _compute_segment_statistics = None
+
+
+METRICS = {"wer": WER, "bleu": sacrebleu.BLEU}
+
+
+def compare(made: Made, metric: str, baseline: str) -> dict[str, dict[str, Compared]]:
+    """Score systems on each language or pair and on their mean, and test them against a baseline.
+
+    Arguments
+    ---------
+    made : dict
+        By system, then by language or pair; the systems' utterances are the same.
+    metric : str
+        ``wer`` or ``bleu``.
+    baseline : str
+        The system that the others are tested against.
+
+    Returns
+    -------
+    dict
+        By language or pair and for ``mean``: `Compared` by system.
+
+    Example
+    -------
+    >>> right = [Hypothesis(str(i), "a b c d", "a b c d") for i in range(20)]
+    >>> wrong = [Hypothesis(str(i), "a b c d", "a b x d") for i in range(20)]
+    >>> compare({"A": {"fr": right}, "B": {"fr": wrong}}, "wer", "A")["fr"]["B"]
+    Compared(score=25.0, p_value=0.000999000999000999)
+    """
+    parts = list(made[baseline])
+    found = {part: _paired_test(made, [part], METRICS[metric](), baseline) for part in parts}
+    languages = [part for part in parts for _ in made[baseline][part]]
+    mean = MeanOverLanguages(METRICS[metric](), languages)
+    return {**found, "mean": _paired_test(made, parts, mean, baseline)}
+
+
+def _paired_test(
+    made: Made, parts: Sequence[str], metric: Metric, baseline: str
+) -> dict[str, Compared]:
+    names = [baseline, *(name for name in made if name != baseline)]
+    systems = [(name, [h.hypothesis for part in parts for h in made[name][part]]) for name in names]
+    references = [h.reference for part in parts for h in made[baseline][part]]
+    logging.getLogger("sacrebleu").setLevel(logging.WARNING)  # it announces every resampling
+    test = PairedTest(systems, {"metric": metric}, [references], "bs", SAMPLES)
+    _, scores = test()
+    _, results = scores.values()  # the systems' names, and the scores of the metric
+    return {
+        name: Compared(result.score, result.p_value)
+        for name, result in zip(names, results, strict=True)
+    }

@@ -24,8 +24,9 @@ from vmsp_brain.method.step import GradientStep
 from vmsp_brain.names import text_key
 from vmsp_brain.run.checkpoints import primary_metric
 from vmsp_brain.run.cost import EpochCost
+from vmsp_brain.run.folder import RunFolder
 from vmsp_brain.run.out_of_memory import out_of_memory_names_the_batch
-from vmsp_brain.run.results import results_table, write_results
+from vmsp_brain.run.results import results_table
 from vmsp_brain.run.running_means import RunningMeans
 from vmsp_brain.run.scores import Hypothesis, results
 from vmsp_brain.run.termination import Termination
@@ -325,7 +326,7 @@ class VMSPBrain(sb.Brain):
         report = results(self.hypotheses)
         if stage == sb.Stage.TEST:
             if if_main_process():
-                write_results(self.hparams.output_folder, report, self.hypotheses)
+                RunFolder(self.hparams.output_folder).write_results(report, self.hypotheses)
                 print(results_table(report), flush=True)
             return
         valid_losses = self.valid_losses.summary()

@@ -13,7 +13,7 @@ from pathlib import Path
 
 from vmsp_brain.data.manifests import SPLITS, manifest_path, read_manifest
 from vmsp_brain.run.folder import RunFolder
-from vmsp_brain.run.results import results_table, write_results
+from vmsp_brain.run.results import results_table
 from vmsp_brain.run.scores import results
 from vmsp_brain.use.evaluation import decode, write_speakers
 from vmsp_brain.use.export import load_model
@@ -32,10 +32,10 @@ def evaluate(arguments: argparse.Namespace) -> None:
     model = load_model(arguments.model, arguments.average, _overrides(arguments), arguments.device)
     hypotheses = decode(model, utterances, arguments.batch_size, arguments.num_workers)
     report = results(hypotheses)
-    output.mkdir(parents=True, exist_ok=True)
-    write_results(output, report, hypotheses)
+    written = RunFolder(output)
+    written.write_results(report, hypotheses)
     speakers = {key: u["speaker"] for spoken in utterances.values() for key, u in spoken.items()}
-    write_speakers(output / "speakers.csv", hypotheses, speakers)
+    write_speakers(written.speakers, hypotheses, speakers)
     print(results_table(report), flush=True)
 
 

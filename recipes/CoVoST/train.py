@@ -17,8 +17,9 @@ from corpus.prepare import prepare_corpus
 from vmsp_brain.brain import VMSPBrain
 from vmsp_brain.data.loading import load_data
 from vmsp_brain.data.vocabularies import load_tokenizers, train_tokenizers
+from vmsp_brain.run.configuration import check_run_folder, save_configuration
 from vmsp_brain.run.experiment_file import ExperimentFile
-from vmsp_brain.run.folder import check_run_folder, lock_run_folder, save_configuration
+from vmsp_brain.run.folder import RunFolder
 from vmsp_brain.run.init_from import adopt_tokenizers, start_from_earlier_run
 from vmsp_brain.watch.parameter_table import parameter_table
 from vmsp_brain.watch.plots import save_run_figures
@@ -30,7 +31,7 @@ if __name__ == "__main__":
     run_on_main(check_run_folder, args=[experiment])
     hparams = experiment.load()
     sb.create_experiment_directory(hparams["output_folder"])
-    lock = lock_run_folder(hparams["output_folder"]) if if_main_process() else None
+    lock = RunFolder(hparams["output_folder"]).lock() if if_main_process() else None
     run_on_main(save_configuration, args=[experiment, hparams["output_folder"]])
     run_on_main(adopt_tokenizers, args=[hparams])
     run_on_main(prepare_corpus, args=[hparams])

@@ -6,8 +6,7 @@ from pathlib import Path
 import numpy as np
 from torch.utils.tensorboard import SummaryWriter
 
-from vmsp_brain.method.conflict import write_cosines
-from vmsp_brain.run.results import write_results
+from vmsp_brain.run.folder import RunFolder
 from vmsp_brain.run.scores import Hypothesis, results
 
 WORDS = ["the", "a", "cat", "dog", "house", "sees", "runs", "to", "from", "green"]
@@ -39,10 +38,10 @@ def make_run(
         name: make_hypotheses(100 * seed + number, error_rates[name])
         for number, name in enumerate(OBJECTIVES)
     }
-    folder.mkdir(parents=True)
-    write_results(folder, results(made), made)
-    (folder / "hyperparams.yaml").write_text(f"order: {order}\n")
-    with SummaryWriter(str(folder / "tensorboard")) as writer:
+    recorded = RunFolder(folder)
+    recorded.write_results(results(made), made)
+    recorded.configuration.write_text(f"order: {order}\n")
+    with SummaryWriter(str(recorded.tensorboard)) as writer:
         for epoch in (1, 2):
             writer.add_scalar("WER_valid/mean", 50.0 / epoch, epoch)
             for name in OBJECTIVES:
@@ -52,7 +51,7 @@ def make_run(
                 writer.add_scalar("cost/minutes", minutes, epoch)
                 writer.add_scalar("cost/cpu_minutes", 2 * minutes, epoch)
                 writer.add_scalar("cost/memory_gib", 1 + epoch / 4, epoch)
-            write_cosines(folder / "conflicts" / f"epoch_{epoch:04d}.csv", COSINES)
+            recorded.write_conflicts(epoch, COSINES)
     return folder
 
 

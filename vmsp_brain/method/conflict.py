@@ -5,15 +5,10 @@ negative (Objective Soups, §2). The gradients are the rows that a step has anyw
 two draws.
 """
 
-import csv
 import itertools
 from collections.abc import Container, Mapping, Sequence
-from io import StringIO
-from pathlib import Path
 
 from torch import Tensor
-
-from vmsp_brain.files import write_whole
 
 Cosines = dict[str, dict[str, float]]
 """By layer, then by pair of objectives such as ``asr/fr ~ st/fr-en``."""
@@ -68,23 +63,6 @@ def share_of_conflicts(cosines: Mapping[str, Mapping[str, float]]) -> float:
     """Share of (layer, pair) with a negative similarity, 0 to 1."""
     values = [value for pairs in cosines.values() for value in pairs.values()]
     return sum(value < 0 for value in values) / len(values)
-
-
-def write_cosines(path: str | Path, cosines: Mapping[str, Mapping[str, float]]) -> None:
-    """Write a table, a row per layer and a column per pair of objectives (CSV)."""
-    text = StringIO()
-    table = csv.writer(text)
-    table.writerow(["layer", *next(iter(cosines.values()))])
-    for layer, pairs in cosines.items():
-        table.writerow([layer, *(f"{value:.6f}" for value in pairs.values())])
-    write_whole(path, text.getvalue())
-
-
-def read_cosines(path: str | Path) -> Cosines:
-    """Read a table that `write_cosines` wrote."""
-    with Path(path).open(newline="", encoding="utf-8") as file:
-        rows = list(csv.DictReader(file))
-    return {row.pop("layer"): {pair: float(x) for pair, x in row.items()} for row in rows}
 
 
 def mean_over_layers(cosines: Mapping[str, Mapping[str, float]]) -> dict[str, float]:

@@ -1,103 +1,25 @@
-"""The output folder of a run: whose it is, and where things are in it."""
+"""The output folder of a run: every path in it, what is written there, and how it is read again."""
 
-import fcntl
+import csv
+import functools
+import json
 import os
 import socket
+from collections.abc import Mapping
+from io import StringIO
 from pathlib import Path
-from typing import IO, Any
+from typing import Any
 
 import ruamel.yaml
+from filelock import BaseFileLock, FileLock, Timeout
 
-from vmsp_brain.run.experiment_file import ExperimentFile
+from vmsp_brain.files import write_whole
+from vmsp_brain.method.conflict import Cosines
+from vmsp_brain.run.curves import Curve, read_events
+from vmsp_brain.run.scores import Hypothesis
 
-MAY_CHANGE = {
-    "number_of_epochs",
-    "epoch_counter",
-    "num_workers",
-    "valid_batch_size",
-    "ckpt_interval_minutes",
-    "checkpoints_to_keep",
-    "cache_audio",
-    "valid_search",
-    "test_search",
-    "data_folder",
-}
-"""Keys that may differ when a run goes on: they do not change what was trained so far."""
-
-
-def check_run_folder(experiment: ExperimentFile) -> None:
-    """Refuse to go on with a run that was started with another configuration.
-
-    Compares with the ``hyperparams.yaml`` that the run saved, key by key.
-
-    Arguments
-    ---------
-    experiment : ExperimentFile
-        What is to be run now.
-
-    Raises
-    ------
-    ValueError
-        If another configuration was used; the message names the keys and both values.
-    """
-    now = _flatten(experiment.resolved())
-    output_folder = Path(str(now["output_folder"]))
-    saved_file = output_folder / "hyperparams.yaml"
-    if not saved_file.exists():
-        return
-    before = _flatten(saved_file.read_text(encoding="utf-8"))
-    moved_from = before["output_folder"]  # a run's folder may be moved
-    before = {key: value.replace(moved_from, now["output_folder"]) for key, value in before.items()}
-    changed = [
-        f"  {key}: was {before.get(key, 'absent')}, is now {now.get(key, 'absent')}"
-        for key in sorted(before.keys() | now.keys())
-        if before.get(key) != now.get(key) and key.partition("[")[0] not in MAY_CHANGE
-    ]
-    if changed:
-        raise ValueError(
-            f"{output_folder} holds a run with another configuration:\n"
-            + "\n".join(changed)
-            + "\nGive the same values to go on with it, or another --output_folder to start anew."
-        )
-
-
-def lock_run_folder(output_folder: str) -> IO:
-    """Keep other runs out of a folder for as long as this process lives, even if it is killed.
-
-    Arguments
-    ---------
-    output_folder : str
-        The run's folder, which exists.
-
-    Returns
-    -------
-    file
-        Holds the lock while it is open.
-
-    Raises
-    ------
-    RuntimeError
-        If another run holds it; the message says which.
-    """
-    lock = (Path(output_folder) / "lock").open("a+", encoding="utf-8")
-    try:
-        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        lock.seek(0)
-        raise RuntimeError(
-            f"{output_folder} is in use by another run ({lock.read().strip()}). Wait for it to "
-            "end, or choose another --output_folder."
-        ) from None
-    lock.truncate(0)
-    lock.write(f"process {os.getpid()} on {socket.gethostname()}")
-    lock.flush()
-    return lock
-
-
-def save_configuration(experiment: ExperimentFile, output_folder: str) -> None:
-    """Write ``hyperparams.yaml``, which `check_run_folder` reads and which can be run itself."""
-    text = f"# Made from {experiment.path.name} and the command line.\n{experiment.resolved()}"
-    (Path(output_folder) / "hyperparams.yaml").write_text(text, encoding="utf-8")
+_TEST_AGAIN = "Let train.py end, or run evaluate.py on the run, to write it anew."
+_COLUMNS = "id\treference\thypothesis"
 
 
 class RunFolder:
@@ -106,45 +28,239 @@ class RunFolder:
     Arguments
     ---------
     folder : Path
-        The folder; it may have been moved since the run.
+        The folder; it may be new, or have been moved since the run.
+
+    Attributes
+    ----------
+    configuration, log, environment : Path
+        The experiment file with everything resolved, SpeechBrain's log, and the environment.
+    checkpoints, tokenizers, tensorboard, figures, conflicts, tests : Path
+        Folders.
+    scores, speakers : Path
+        Results of the test.
+
+    Example
+    -------
+    >>> run = RunFolder("results/mini")
+    >>> run.hypotheses("st/fr-en").as_posix()
+    'results/mini/test/st_fr-en.tsv'
     """
 
     def __init__(self, folder: str | Path) -> None:
         self.folder = Path(folder)
-        text = (self.folder / "hyperparams.yaml").read_text(encoding="utf-8")
-        self.settings: dict[str, Any] = ruamel.yaml.YAML().load(text)
+        self.configuration = self.folder / "hyperparams.yaml"
+        self.log = self.folder / "log.txt"
+        self.environment = self.folder / "env.log"
+        self.checkpoints = self.folder / "save"
+        self.tokenizers = self.folder / "tokenizers"
+        self.tensorboard = self.folder / "tensorboard"
+        self.figures = self.folder / "figures"
+        self.conflicts = self.folder / "conflicts"
+        self.tests = self.folder / "test"
+        self.scores = self.folder / "results.json"
+        self.speakers = self.folder / "speakers.csv"
+        self._lock = self.folder / "lock"
+        self._holder = self.folder / "locked_by.txt"
 
     @staticmethod
     def is_run(folder: str | Path) -> bool:
         """Whether a folder is a run's: a run has a log, an exported model has none."""
-        return (Path(folder) / "hyperparams.yaml").is_file() and (
-            Path(folder) / "log.txt"
-        ).is_file()
+        run = RunFolder(folder)
+        return run.configuration.is_file() and run.log.is_file()
+
+    # ---------------------------------------------------------------- configuration
+
+    @functools.cached_property
+    def settings(self) -> dict[str, Any]:
+        """The run's configuration, without building what is in it.
+
+        Raises
+        ------
+        FileNotFoundError, ValueError
+            If it is missing or damaged; the latter also where a key is asked for that it lacks.
+        """
+        if not self.configuration.is_file():
+            raise FileNotFoundError(
+                f"{self.configuration} is missing: is {self.folder} the output folder of a run?"
+            )
+        return _Settings(self.configuration)
 
     def path(self, key: str) -> Path:
-        """A folder that the configuration names; one inside the run has moved with it."""
+        """A path that the configuration names; one inside the run has moved with it."""
         path, before = Path(self.settings[key]), Path(self.settings["output_folder"])
         inside = path.is_relative_to(before)
         return self.folder / path.relative_to(before) if inside else path
 
+    def lock(self) -> BaseFileLock:
+        """Keep other runs out for as long as this process lives, even if it is killed.
 
-def _flatten(text: str) -> dict[str, str]:
-    """Leaves of a resolved HyperPyYAML document by their path, such as ``conformer[d_model]``."""
-    leaves: dict[str, str] = {}
+        Returns
+        -------
+        BaseFileLock
+            Holds the folder until it is released or forgotten.
 
-    def walk(path: str, node: Any) -> None:
-        tag = getattr(getattr(node, "tag", None), "value", None) or ""
-        if isinstance(node, dict):
-            children = node.items()
-        elif isinstance(node, list):
-            children = enumerate(node)
-        else:
-            leaves[path] = f"{tag} {getattr(node, 'value', node)}".strip()
-            return
-        if tag:
-            leaves[f"{path}[]"] = tag
-        for key, child in children:
-            walk(f"{path}[{key}]" if path else str(key), child)
+        Raises
+        ------
+        RuntimeError
+            If another run holds it; the message says which.
+        """
+        self.folder.mkdir(parents=True, exist_ok=True)
+        lock = FileLock(self._lock)
+        try:
+            lock.acquire(timeout=0)
+        except Timeout:
+            holder = self._holder.read_text(encoding="utf-8") if self._holder.exists() else "?"
+            raise RuntimeError(
+                f"{self.folder} is in use by another run ({holder}). Wait for it to end, or choose "
+                "another --output_folder."
+            ) from None
+        write_whole(self._holder, f"process {os.getpid()} on {socket.gethostname()}")
+        return lock
 
-    walk("", ruamel.yaml.YAML().load(text))
-    return leaves
+    # ---------------------------------------------------------------- results
+
+    def hypotheses(self, objective: str) -> Path:
+        """The file of an objective's hypotheses."""
+        return self.tests / f"{objective.replace('/', '_')}.tsv"
+
+    def write_results(self, report: Mapping, hypotheses: Mapping[str, list[Hypothesis]]) -> None:
+        """Write the scores, and every objective's hypotheses beside the references.
+
+        Arguments
+        ---------
+        report : dict
+            From `vmsp_brain.run.scores.results`.
+        hypotheses : dict
+            By objective.
+        """
+        for name, made in hypotheses.items():
+            lines = [f"{item.id}\t{item.reference}\t{item.hypothesis}" for item in made]
+            write_whole(self.hypotheses(name), "\n".join([_COLUMNS, *lines]) + "\n")
+        write_whole(self.scores, json.dumps(report, indent=2) + "\n")
+
+    def read_report(self) -> dict:
+        """The scores of the test.
+
+        Raises
+        ------
+        FileNotFoundError
+            If the run was not tested.
+        ValueError
+            If the file is damaged.
+        """
+        text = _text_of_test(self.scores)
+        try:
+            report = json.loads(text)
+            if not isinstance(report, dict):
+                raise ValueError(f"found {text[:20]!r}, expected an object")
+        except ValueError as error:
+            raise ValueError(f"{self.scores} is damaged: {error}. {_TEST_AGAIN}") from None
+        return report
+
+    def read_hypotheses(self, objective: str) -> list[Hypothesis]:
+        """An objective's hypotheses of the test, in the order of the file.
+
+        Raises
+        ------
+        FileNotFoundError
+            If there are none.
+        ValueError
+            If the file is damaged; the message names the line.
+        """
+        path, made = self.hypotheses(objective), []
+        *lines, rest = _text_of_test(path).split("\n")
+        if rest or lines[:1] != [_COLUMNS]:
+            raise ValueError(
+                f"{path} is damaged: found {rest or lines[:1]!r} at its {'end' if rest else 'head'}"
+                f", expected a whole table of {_COLUMNS.split()}. {_TEST_AGAIN}"
+            )
+        for number, line in enumerate(lines[1:], start=2):
+            columns = line.split("\t")
+            if len(columns) != 3:
+                raise ValueError(
+                    f"{path}, line {number}: found {len(columns)} columns, expected id, reference "
+                    f"and hypothesis. {_TEST_AGAIN}"
+                )
+            made.append(Hypothesis(*columns))
+        return made
+
+    # ---------------------------------------------------------------- what training shows
+
+    def read_curves(self) -> dict[str, Curve]:
+        """All scalars that the run wrote for TensorBoard, by tag such as ``WER_valid/fr``.
+
+        Raises
+        ------
+        FileNotFoundError
+            If there are none.
+        """
+        curves = read_events(self.tensorboard)
+        if not curves:
+            raise FileNotFoundError(
+                f"{self.folder} has no TensorBoard scalars in its folder tensorboard. Is it the "
+                "output folder of a run that trained?"
+            )
+        return curves
+
+    def write_conflicts(self, epoch: int, cosines: Cosines) -> None:
+        """Write an epoch's similarities: a row per layer, a column per pair of objectives (CSV)."""
+        text = StringIO()
+        table = csv.writer(text)
+        table.writerow(["layer", *next(iter(cosines.values()))])
+        for layer, pairs in cosines.items():
+            table.writerow([layer, *(f"{value:.6f}" for value in pairs.values())])
+        write_whole(self.conflicts / f"epoch_{epoch:04d}.csv", text.getvalue())
+
+    def read_conflicts(self) -> dict[int, Cosines]:
+        """Mean similarities of gradients by epoch; empty if none were measured.
+
+        Raises
+        ------
+        ValueError
+            If a file is damaged; the message names it.
+        """
+        paths = sorted(self.conflicts.glob("epoch_*.csv"))
+        return {int(path.stem.removeprefix("epoch_")): _read_cosines(path) for path in paths}
+
+
+class _Settings(dict):
+    """A run's configuration, which names its file where a key is missing."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        try:
+            found = ruamel.yaml.YAML().load(path.read_text(encoding="utf-8"))
+        except (ruamel.yaml.YAMLError, UnicodeDecodeError) as error:
+            raise ValueError(self._damaged(" ".join(str(error).split()))) from error
+        if not isinstance(found, dict):
+            raise ValueError(self._damaged("it holds no keys"))
+        super().__init__(found)
+
+    def __missing__(self, key: str) -> Any:
+        raise ValueError(self._damaged(f"the key {key} is not there"))
+
+    def _damaged(self, how: str) -> str:
+        return (
+            f"{self.path} is damaged, or not a run's: {how}. Restore it, or remove it and start "
+            "the run again with the experiment file and the options that it was begun with."
+        )
+
+
+def _text_of_test(path: Path) -> str:
+    if not path.is_file():
+        raise FileNotFoundError(f"{path} is missing: was the run tested? {_TEST_AGAIN}")
+    try:
+        return path.read_text(encoding="utf-8")
+    except UnicodeDecodeError as error:
+        raise ValueError(f"{path} is damaged: {error}. {_TEST_AGAIN}") from error
+
+
+def _read_cosines(path: Path) -> Cosines:
+    try:
+        with path.open(newline="", encoding="utf-8") as file:
+            [_, *pairs], *rows = csv.reader(file)
+        return {layer: dict(zip(pairs, map(float, values), strict=True)) for layer, *values in rows}
+    except ValueError as error:  # neither a number nor a table
+        raise ValueError(
+            f"{path} is damaged: {error}. Restore it, or remove it to go without that epoch's."
+        ) from error

@@ -1,6 +1,5 @@
 """The model card of an exported run: what it is, what it scored, what it may be used for."""
 
-import json
 from pathlib import Path
 
 from speechbrain.utils.checkpoints import Checkpoint
@@ -88,10 +87,9 @@ def model_card(run: RunFolder, checkpoints: list[Checkpoint]) -> str:
 
 
 def _results(run: RunFolder, averaged: bool) -> str:
-    path = run.folder / "results.json"
-    if averaged or not path.exists():
+    if averaged or not run.scores.exists():
         return "Not measured; evaluate.py measures them."
-    report = json.loads(path.read_text(encoding="utf-8"))
+    report = run.read_report()
     search = ", ".join(f"{key} {value}" for key, value in run.settings["test_search"].items())
     lines = [f"On the test set ({search}):"]
     for metric, title in (("wer", "WER, %"), ("bleu", "BLEU")):

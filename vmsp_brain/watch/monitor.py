@@ -1,7 +1,6 @@
 """What a run shows while it trains: a log line per epoch, TensorBoard, tables of conflicts."""
 
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from types import SimpleNamespace
 
 from speechbrain.utils.distributed import if_main_process
@@ -14,30 +13,11 @@ from vmsp_brain.method.conflict import (
     mean_per_layer,
     mean_per_tasks,
     share_of_conflicts,
-    write_cosines,
 )
-from vmsp_brain.run.results import read_report
+from vmsp_brain.run.curves import numbered_tag
+from vmsp_brain.run.folder import RunFolder
 from vmsp_brain.run.scores import Hypothesis
 from vmsp_brain.watch.plots import draw_conflicts, draw_conflicts_by_layer
-
-GROUPS = (
-    "WER_valid",
-    "BLEU_valid",
-    "loss_valid",
-    "loss_train",
-    "lambda",
-    "penalty",
-    "conflict",
-    "conflict_by_task",
-    "conflict_by_layer",
-    "selected_layer",
-    "gradient_norm",
-    "learning_rate",
-    "cost",
-    "test",
-    "sample",
-)
-"""The groups of TensorBoard's page from top to bottom; it sorts by name, hence the numbers."""
 
 SHOWN = 3
 """Utterances of each objective whose hypotheses are shown."""
@@ -55,6 +35,7 @@ class Monitor:
 
     def __init__(self, hparams: SimpleNamespace) -> None:
         self.hparams = hparams
+        self._run = RunFolder(hparams.output_folder)
 
     def write_scalars(self, group: str, values: Mapping[str, float | None], step: int) -> None:
         """Write values that belong together to TensorBoard; None is left out.
@@ -62,7 +43,7 @@ class Monitor:
         Arguments
         ---------
         group : str
-            One of `GROUPS`.
+            One of `vmsp_brain.run.curves.GROUPS`.
         values : dict
             By name.
         step : int
@@ -71,7 +52,7 @@ class Monitor:
         if if_main_process():
             for name, value in values.items():
                 if value is not None:
-                    self._writer.add_scalar(_tag(group, name), value, step)
+                    self._writer.add_scalar(numbered_tag(group, name), value, step)
 
     @property
     def _writer(self) -> SummaryWriter:
@@ -93,8 +74,7 @@ class Monitor:
         """
         if not cosines or not if_main_process():
             return
-        folder = Path(self.hparams.output_folder)
-        write_cosines(folder / f"conflicts/epoch_{epoch:04d}.csv", cosines)
+        self._run.write_conflicts(epoch, cosines)
         self.write_scalars("conflict_by_layer", mean_per_layer(cosines), epoch)
         self.write_scalars("conflict_by_task", mean_per_tasks(cosines), epoch)
         share = {"share_of_conflicting_pairs": share_of_conflicts(cosines)}
@@ -104,7 +84,7 @@ class Monitor:
             "layers": draw_conflicts_by_layer(cosines),
         }
         for name, figure in figures.items():
-            self._writer.add_figure(_tag("conflict", name), figure, epoch)
+            self._writer.add_figure(numbered_tag("conflict", name), figure, epoch)
 
     def write_epoch(
         self,
@@ -179,26 +159,22 @@ class Monitor:
         for name, made in hypotheses.items():
             rows = [f"| {h.id} | {h.reference} | {h.hypothesis} |" for h in made[:SHOWN]]
             table = "\n".join(["| utterance | reference | hypothesis |", "|---|---|---|", *rows])
-            self._writer.add_text(_tag("sample", name), table, epoch)
+            self._writer.add_text(numbered_tag("sample", name), table, epoch)
         for language, wav in audio.items():
-            self._writer.add_audio(_tag("sample", language), wav, epoch, SAMPLE_RATE)
+            self._writer.add_audio(numbered_tag("sample", language), wav, epoch, SAMPLE_RATE)
 
     def write_hyperparameters(self) -> None:
         """Write the experiment's numbers and order, and its test scores, for the tab HParams."""
-        report = read_report(self.hparams.output_folder)
+        report = self._run.read_report()
         settings = {
             key: value
             for key, value in vars(self.hparams).items()
             if isinstance(value, int | float)
         }
         scores = {
-            _tag("test", key): report[key]
+            numbered_tag("test", key): report[key]
             for key in ("wer_mean", "bleu_mean", "cer_mean", "chrf_mean")
             if key in report
         }
         self._writer.add_hparams({"order": self.hparams.order, **settings}, scores, run_name=".")
         self._writer.flush()
-
-
-def _tag(group: str, name: str) -> str:
-    return f"{GROUPS.index(group) + 1:02d}_{group}/{name}"

@@ -16,8 +16,8 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
 from vmsp_brain.method.conflict import BETWEEN, Cosines, mean_over_layers, mean_per_tasks
-from vmsp_brain.run.record import Curve, read_conflicts, read_curves
-from vmsp_brain.run.results import read_report
+from vmsp_brain.run.curves import Curve
+from vmsp_brain.run.folder import RunFolder
 
 # Okabe and Ito's colours; the last one is for means.
 COLOURS = ("#0072B2", "#E69F00", "#009E73", "#CC79A7", "#D55E00", "#56B4E9", "#000000")
@@ -35,7 +35,7 @@ def draw_run(curves: Mapping[str, Curve]) -> Figure:
     Arguments
     ---------
     curves : dict
-        From `read_curves`.
+        From `RunFolder.read_curves`.
     """
     figure = Figure(figsize=(11, 7), layout="constrained")
     axes = figure.subplots(2, 2)
@@ -180,16 +180,17 @@ def draw_all(run_folder: str | Path) -> dict[str, Figure]:
     run_folder : Path
         The output folder of a run that was tested.
     """
-    curves = read_curves(run_folder)
+    run = RunFolder(run_folder)
+    curves = run.read_curves()
     figures = {
         "run": draw_run(curves),
         "losses": draw_losses(curves),
         "lambda": draw_lambdas(curves),
-        "scores": draw_scores({"test": read_report(run_folder)}),
+        "scores": draw_scores({"test": run.read_report()}),
     }
     if _group(curves, "penalty"):  # a single level has none
         figures["penalty"] = draw_penalties(curves)
-    conflicts = read_conflicts(run_folder)
+    conflicts = run.read_conflicts()
     if conflicts:
         last = conflicts[max(conflicts)]
         figures["conflicts"] = draw_conflicts(last)
@@ -209,7 +210,7 @@ def save_figures(figures: Mapping[str, Figure], folder: str | Path) -> list[Path
 
 def save_run_figures(run_folder: str | Path) -> list[Path]:
     """Draw `draw_all` into the run's folder ``figures``."""
-    return save_figures(draw_all(run_folder), Path(run_folder) / "figures")
+    return save_figures(draw_all(run_folder), RunFolder(run_folder).figures)
 
 
 def _group(curves: Mapping[str, Curve], group: str) -> dict[str, Curve]:

@@ -14,7 +14,7 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 
 from tests.helpers.commands import command, last_parameters, run
 from vmsp_brain.data.manifests import read_manifest
-from vmsp_brain.run.record import read_curves
+from vmsp_brain.run.folder import RunFolder
 
 
 def test_results_agree_with_the_table_and_the_hypotheses(uas_run):
@@ -34,7 +34,7 @@ def test_results_agree_with_the_table_and_the_hypotheses(uas_run):
 
 def test_tensorboard_shows_all_that_is_watched(uas_run):
     out, _ = uas_run
-    curves = read_curves(out)
+    curves = RunFolder(out).read_curves()
     objectives = ["asr/en", "asr/es", "asr/it", "st/es-en", "st/it-en", "ssl"]
     for group in ("loss_train", "loss_valid", "lambda", "gradient_norm"):
         assert {f"{group}/{name}" for name in objectives} <= curves.keys()

@@ -1,4 +1,3 @@
-import csv
 import itertools
 
 import pytest
@@ -11,7 +10,6 @@ from vmsp_brain.method.conflict import (
     mean_per_layer,
     mean_per_tasks,
     share_of_conflicts,
-    write_cosines,
 )
 
 NAMES = ["asr/en", "asr/fr", "st/fr-en", "ssl"]
@@ -62,14 +60,3 @@ def test_means_per_pair_of_tasks():
         "y": {"asr/en ~ asr/fr": 0.1, "asr/en ~ st/fr-en": 0.0, "st/fr-en ~ asr/fr": 0.2},
     }
     assert mean_per_tasks(cosines) == pytest.approx({"asr-asr": 0.3, "asr-st": 0.1})
-
-
-def test_the_file_is_layers_by_pairs(gradients, tmp_path):
-    cosines = cosines_of(gradients, NAMES, NAMES)
-    write_cosines(tmp_path / "conflicts" / "epoch_0001.csv", cosines)
-    with (tmp_path / "conflicts" / "epoch_0001.csv").open(newline="") as file:
-        table = list(csv.DictReader(file))
-    assert [row.pop("layer") for row in table] == ["front_end", "block_01"]
-    for row, layer in zip(table, cosines, strict=True):
-        values = {pair: float(value) for pair, value in row.items()}
-        assert values == pytest.approx(cosines[layer], abs=1e-6)

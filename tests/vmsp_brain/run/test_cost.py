@@ -4,7 +4,7 @@ import pytest
 import torch
 from speechbrain.utils.checkpoints import Checkpointer
 
-from vmsp_brain import cost
+from vmsp_brain.run import cost
 from vmsp_brain.run.cost import EpochCost
 
 CPU = torch.device("cpu")

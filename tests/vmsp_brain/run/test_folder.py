@@ -1,4 +1,3 @@
-import os
 import signal
 import subprocess
 import sys
@@ -6,9 +5,11 @@ from pathlib import Path
 
 import pytest
 
+from tests.helpers.commands import ROOT
+from vmsp_brain.run.configuration import check_run_folder as check
+from vmsp_brain.run.configuration import save_configuration
 from vmsp_brain.run.experiment_file import ExperimentFile
-from vmsp_brain.run.folder import RunFolder, lock_run_folder, save_configuration
-from vmsp_brain.run.folder import check_run_folder as check
+from vmsp_brain.run.folder import RunFolder
 
 YAML = """
 seed: 1
@@ -81,18 +82,30 @@ def test_a_folder_in_a_run_moves_with_it_and_another_stays(tmp_path):
     assert run.path("manifest_folder") == Path("shared")
 
 
+@pytest.mark.slow
 def test_a_folder_in_use_is_refused_and_free_again_after_a_kill(tmp_path):
-    code = "import sys, time\nfrom run_folder import lock_run_folder\n"
-    code += "lock = lock_run_folder(sys.argv[1])\nprint('locked', flush=True)\ntime.sleep(60)"
-    recipe = str(Path(lock_run_folder.__code__.co_filename).parent)
+    code = "import sys, time\nfrom vmsp_brain.run.folder import RunFolder\n"
+    code += "lock = RunFolder(sys.argv[1]).lock()\nprint('locked', flush=True)\ntime.sleep(60)"
     other = subprocess.Popen(
-        [sys.executable, "-c", code, str(tmp_path)],
-        stdout=subprocess.PIPE,
-        env={**os.environ, "PYTHONPATH": recipe},
+        [sys.executable, "-c", code, str(tmp_path)], stdout=subprocess.PIPE, cwd=ROOT
     )
     assert other.stdout.readline() == b"locked\n"
     with pytest.raises(RuntimeError, match=rf"in use by another run \(process {other.pid} on"):
-        lock_run_folder(str(tmp_path))
+        RunFolder(tmp_path).lock()
     other.send_signal(signal.SIGKILL)
     other.wait()
-    lock_run_folder(str(tmp_path)).close()
+    RunFolder(tmp_path).lock().release()
+
+
+def test_conflicts_are_layers_by_pairs_and_read_as_they_were_written(tmp_path):
+    cosines = {
+        "front_end": {"asr/en ~ asr/fr": 0.123456, "asr/en ~ st/fr-en": -0.5},
+        "block_01": {"asr/en ~ asr/fr": 0.0, "asr/en ~ st/fr-en": 1.0},
+    }
+    RunFolder(tmp_path).write_conflicts(12, cosines)
+    assert (tmp_path / "conflicts" / "epoch_0012.csv").read_text().splitlines() == [
+        "layer,asr/en ~ asr/fr,asr/en ~ st/fr-en",
+        "front_end,0.123456,-0.500000",
+        "block_01,0.000000,1.000000",
+    ]
+    assert RunFolder(tmp_path).read_conflicts() == {12: cosines}

@@ -3,9 +3,8 @@ from pathlib import Path
 import pytest
 from torch.utils.tensorboard import SummaryWriter
 
-from vmsp_brain.method.conflict import write_cosines
-from vmsp_brain.run.record import read_curves, read_run
-from vmsp_brain.run.results import write_results
+from vmsp_brain.run.folder import RunFolder
+from vmsp_brain.run.record import read_run
 from vmsp_brain.run.scores import Hypothesis, results
 
 MADE = {
@@ -20,8 +19,8 @@ def run_folder(tmp_path: Path) -> Path:
     with SummaryWriter(str(tmp_path / "tensorboard")) as writer:
         for epoch, value in enumerate([90.0, 40.0], start=1):
             writer.add_scalar("01_WER_valid/fr", value, epoch)
-    write_results(tmp_path, results(MADE), MADE)
-    write_cosines(tmp_path / "conflicts" / "epoch_0012.csv", COSINES)
+    RunFolder(tmp_path).write_results(results(MADE), MADE)
+    RunFolder(tmp_path).write_conflicts(12, COSINES)
     (tmp_path / "hyperparams.yaml").write_text("order: USA\nmodel: !new:os.system [exit]\n")
     return tmp_path
 
@@ -38,7 +37,7 @@ def test_a_run_is_read_as_it_was_written(run_folder: Path):
 def test_a_resumed_run_overwrites_what_it_repeats(run_folder: Path):
     with SummaryWriter(str(run_folder / "tensorboard"), filename_suffix=".later") as writer:
         writer.add_scalar("01_WER_valid/fr", 25.0, 2)
-    assert read_curves(run_folder) == {"WER_valid/fr": [(1, 90.0), (2, 25.0)]}
+    assert RunFolder(run_folder).read_curves() == {"WER_valid/fr": [(1, 90.0), (2, 25.0)]}
 
 
 def test_what_is_missing_is_named(tmp_path: Path, run_folder: Path):
@@ -51,7 +50,7 @@ def test_what_is_missing_is_named(tmp_path: Path, run_folder: Path):
 
 def test_a_folder_without_events_is_named(tmp_path: Path):
     with pytest.raises(FileNotFoundError, match=str(tmp_path)):
-        read_curves(tmp_path)
+        RunFolder(tmp_path).read_curves()
 
 
 def test_a_damaged_line_of_hypotheses_is_named(run_folder: Path):

@@ -1,6 +1,7 @@
 import json
 
-from vmsp_brain.run.results import results_table, write_results
+from vmsp_brain.run.folder import RunFolder
+from vmsp_brain.run.results import results_table
 from vmsp_brain.run.scores import Hypothesis, results
 
 MADE = {
@@ -11,7 +12,7 @@ MADE = {
 
 def test_files_hold_the_scores_and_every_hypothesis(tmp_path):
     report = results(MADE)
-    write_results(tmp_path, report, MADE)
+    RunFolder(tmp_path).write_results(report, MADE)
     assert json.loads((tmp_path / "results.json").read_text()) == report
     lines = (tmp_path / "test" / "asr_fr.tsv").read_text().splitlines()
     assert lines == ["id\treference\thypothesis", "x1\til pleut\til pleut", "x2\tbon jour\tbonjour"]

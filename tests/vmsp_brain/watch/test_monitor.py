@@ -11,8 +11,7 @@ from speechbrain.utils.train_logger import FileTrainLogger, TensorboardLogger
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 from tensorboard.plugins.hparams.plugin_data_pb2 import HParamsPluginData
 
-from vmsp_brain.run.record import read_curves
-from vmsp_brain.run.results import write_results
+from vmsp_brain.run.folder import RunFolder
 from vmsp_brain.run.scores import Hypothesis
 from vmsp_brain.watch.monitor import SHOWN, Monitor
 
@@ -35,7 +34,7 @@ def events(monitor: Monitor) -> EventAccumulator:
 
 def curves(monitor: Monitor) -> dict:
     monitor.hparams.tensorboard_logger.writer.flush()
-    return read_curves(monitor.hparams.output_folder)
+    return RunFolder(monitor.hparams.output_folder).read_curves()
 
 
 def test_an_epoch_is_a_log_line_and_points_on_every_curve(monitor: Monitor):
@@ -99,7 +98,9 @@ def test_samples_are_heard_and_read_beside_their_references(monitor: Monitor):
 
 def test_hyperparameters_are_the_experiments_numbers_with_its_scores(monitor: Monitor):
     vars(monitor.hparams).update(order="UAS", gamma=0.01, batch_size=4)
-    write_results(monitor.hparams.output_folder, {"wer_mean": 12.5, "wer": {"fr": 12.5}}, {})
+    RunFolder(monitor.hparams.output_folder).write_results(
+        {"wer_mean": 12.5, "wer": {"fr": 12.5}}, {}
+    )
     monitor.write_hyperparameters()
     assert curves(monitor) == {"test/wer_mean": [(0, 12.5)]}
     saved = events(monitor).summary_metadata["_hparams_/session_start_info"].plugin_data.content

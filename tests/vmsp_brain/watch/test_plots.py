@@ -7,10 +7,7 @@ import numpy as np
 import pytest
 from torch.utils.tensorboard import SummaryWriter
 
-from vmsp_brain import plots
-from vmsp_brain.method.conflict import write_cosines
-from vmsp_brain.run.record import read_curves
-from vmsp_brain.run.results import write_results
+from vmsp_brain.run.folder import RunFolder
 from vmsp_brain.watch.plots import (
     COLOURS,
     draw_all,
@@ -55,14 +52,14 @@ def run_folder(tmp_path: Path) -> Path:
         for tag, values in SCALARS.items():
             for epoch, value in enumerate(values, start=1):
                 writer.add_scalar(tag, value, epoch)
-    write_results(tmp_path, REPORT, {})
-    write_cosines(tmp_path / "conflicts" / "epoch_0001.csv", COSINES)
+    RunFolder(tmp_path).write_results(REPORT, {})
+    RunFolder(tmp_path).write_conflicts(1, COSINES)
     return tmp_path
 
 
 @pytest.fixture
 def curves(run_folder: Path) -> dict:
-    return read_curves(run_folder)
+    return RunFolder(run_folder).read_curves()
 
 
 def lines(axis) -> dict[str, list[float]]:
@@ -180,8 +177,8 @@ def test_all_figures_are_saved_in_the_run_folder_and_can_be_drawn_again(run_fold
         assert all(path.read_bytes().startswith(b"\x89PNG") for path in paths)
 
 
-def test_what_a_run_has_no_data_for_is_not_drawn(run_folder: Path, monkeypatch):
+def test_what_a_run_has_no_data_for_is_not_drawn(run_folder: Path, curves, monkeypatch):
     (run_folder / "conflicts" / "epoch_0001.csv").unlink()
-    single_level = {tag: c for tag, c in read_curves(run_folder).items() if "eta" not in tag}
-    monkeypatch.setattr(plots, "read_curves", lambda folder: single_level)
+    single_level = {tag: c for tag, c in curves.items() if "eta" not in tag}
+    monkeypatch.setattr(RunFolder, "read_curves", lambda run: single_level)
     assert set(draw_all(run_folder)) == {"run", "losses", "lambda", "scores"}

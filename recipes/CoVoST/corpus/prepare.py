@@ -6,10 +6,14 @@ preparation, since leaving them out would change the score.
 
 import csv
 import json
+import shutil
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
+
+from filelock import FileLock, Timeout
 
 from corpus.clips import Clip, ClipJournal
 from corpus.conversion import converted_path
@@ -37,7 +41,8 @@ def prepare_covost(
     """Write the manifests and ``preparation.json``, a report of what was kept and left out.
 
     A killed run is resumed by calling again; a finished one is kept as long as the arguments and
-    the TSV files are the same.
+    the TSV files are the same. Of several processes that prepare one folder, one works and the
+    others wait for it. All manifests change together, once the last is written.
 
     Arguments
     ---------
@@ -74,29 +79,79 @@ def prepare_covost(
         "convert_audio": convert_audio,
         "files": _fingerprints(data_folder, sources),
     }
-    report_path = save_folder / "preparation.json"
-    if _is_prepared(report_path, made_of, save_folder, languages):
-        print(f"{save_folder}: prepared already, kept.")
-        return
+    if not _is_prepared(save_folder, made_of):
+        save_folder.mkdir(parents=True, exist_ok=True)
+        with _alone_in(save_folder):
+            if not _is_prepared(save_folder, made_of):  # by the process that this one waited for
+                _prepare(data_folder, save_folder, sources, made_of, workers)
+                return
+    print(f"{save_folder}: prepared already, kept.")
+
+
+@contextmanager
+def _alone_in(save_folder: Path) -> Iterator[None]:
+    """Keep other processes from preparing the same folder, even those of other machines."""
+    lock = FileLock(save_folder / "preparation.lock")
+    try:
+        lock.acquire(blocking=False)
+    except Timeout:
+        print(f"{save_folder}: another process prepares it; waiting for its end.", flush=True)
+        lock.acquire()
+    try:
+        yield
+    finally:
+        lock.release()
+
+
+def _prepare(
+    data_folder: Path,
+    save_folder: Path,
+    sources: Sequence[Source],
+    made_of: dict[str, Any],
+    workers: int | None,
+) -> None:
+    languages, convert = made_of["languages"], made_of["convert_audio"]
     rows = [row for source in sources for row in read_rows(data_folder, source)]
     _check_not_empty(rows, languages, "has no rows in the TSV files")
-    save_folder.mkdir(parents=True, exist_ok=True)
-    clips = _check_clips(data_folder, save_folder, rows, workers, convert_audio)
+    clips = _check_clips(data_folder, save_folder, rows, workers, convert)
     for row in rows:
-        row.fault = row.fault or _fault(row, clips[_key(row)], min_duration, max_duration)
+        row.fault = row.fault or _fault(row, clips[_key(row)], *made_of["durations"])
     report = {"made_of": made_of, **_report(rows, clips)}
     _print_report(report)
     write_whole(save_folder / "rejected.json", _to_json(report["rejected"]))
-    if not drop_faulty_evaluation_rows:
+    if not made_of["drop_faulty_evaluation_rows"]:
         _stop_on_faulty_evaluation_rows(report, save_folder)
     good = [row for row in rows if not row.fault]
     _check_not_empty(good, languages, "has no usable row")
-    for language in languages:
-        for split in SPLITS:
-            chosen = [row for row in good if (row.language, row.split) == (language, split)]
-            path = manifest_path(save_folder, language, split)
-            _write_manifest(path, chosen, clips, convert_audio)
-    write_whole(report_path, _to_json(report))
+    with _changed_together(save_folder) as new:
+        for language in languages:
+            for split in SPLITS:
+                chosen = [row for row in good if (row.language, row.split) == (language, split)]
+                _write_manifest(manifest_path(new, language, split), chosen, clips, convert)
+        _report_path(new).write_text(_to_json(report), encoding="utf-8")
+
+
+@contextmanager
+def _changed_together(save_folder: Path) -> Iterator[Path]:
+    """A folder for new manifests and their report; they take the old ones' places at the end.
+
+    While they do, there is no report: what is half changed does not count as prepared.
+    """
+    new = save_folder / "new"
+    shutil.rmtree(new, ignore_errors=True)  # of a killed run
+    new.mkdir()
+    try:
+        yield new
+        _report_path(save_folder).unlink(missing_ok=True)
+        for path in sorted(new.glob("*.csv")):
+            path.replace(save_folder / path.name)
+        _report_path(new).replace(_report_path(save_folder))
+    finally:
+        shutil.rmtree(new)
+
+
+def _report_path(folder: Path) -> Path:
+    return folder / "preparation.json"
 
 
 def _find_sources(
@@ -125,20 +180,19 @@ def _fingerprints(data_folder: Path, sources: Sequence[Source]) -> dict[str, lis
     return {name: [stat.st_size, stat.st_mtime_ns] for name, stat in sorted(stats.items())}
 
 
-def _is_prepared(
-    report_path: Path, made_of: dict[str, Any], save_folder: Path, languages: Sequence[str]
-) -> bool:
-    if not report_path.exists():
-        return False
+def _is_prepared(save_folder: Path, made_of: dict[str, Any]) -> bool:
+    report_path = _report_path(save_folder)
     try:
         before = json.loads(report_path.read_text(encoding="utf-8"))["made_of"]
+    except FileNotFoundError:
+        return False
     except (ValueError, KeyError, TypeError) as error:
         raise CorpusError(
             f"{report_path} is not a report of this script ({error!r}). Remove it to prepare again."
         ) from error
     return before == made_of and all(
         manifest_path(save_folder, language, split).exists()
-        for language in languages
+        for language in made_of["languages"]
         for split in SPLITS
     )
 
@@ -244,8 +298,7 @@ def _stop_on_faulty_evaluation_rows(report: dict[str, Any], save_folder: Path) -
 def _write_manifest(
     path: Path, rows: Sequence[Row], clips: dict[str, Clip], converted: bool
 ) -> None:
-    partial = path.with_name(f"{path.name}.partial")
-    with partial.open("w", newline="", encoding="utf-8") as file:
+    with path.open("w", newline="", encoding="utf-8") as file:
         writer = csv.writer(file)
         writer.writerow(COLUMNS)
         for row in rows:
@@ -266,7 +319,6 @@ def _write_manifest(
                         row.speaker,
                     )
                 )
-    partial.replace(path)
 
 
 def _to_json(value: Any) -> str:

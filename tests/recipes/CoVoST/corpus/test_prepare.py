@@ -1,5 +1,6 @@
 import csv
 import json
+import multiprocessing
 import os
 import shutil
 import signal
@@ -13,6 +14,7 @@ import soundfile
 from speechbrain.dataio.dataset import DynamicItemDataset
 
 from corpus.prepare import prepare_covost
+from corpus.text import normalize_transcription
 from corpus.tsv import CorpusError
 from covost_prepare import main
 from tests.helpers.corpus import DEV, TEST, TRAIN, edit_line, make_corpus, write_clip, write_tsv
@@ -366,6 +368,38 @@ def test_a_killed_run_is_finished_by_the_next(corpus, out, tmp_path, convert: bo
         assert path.read_bytes() == (out / path.name).read_bytes()
     for path in (tmp_path / "copy" / "fr" / "flac").glob("*.flac"):
         assert path.read_bytes() == (corpus / "fr" / "flac" / path.name).read_bytes()
+
+
+def prepare_with_others(corpus: Path, out: Path, start) -> None:
+    start.wait()
+    prepare(corpus, out, workers=1)
+
+
+@pytest.mark.slow
+def test_processes_that_share_a_folder_wait_for_the_first(corpus, out, monkeypatch, capfd):
+    rounds, processes = 3, 4
+
+    def slow(text: str) -> str:  # so that manifests take time to be written
+        time.sleep(0.02)
+        return normalize_transcription(text)
+
+    monkeypatch.setattr("corpus.prepare.normalize_transcription", slow)
+    context = multiprocessing.get_context("fork")
+    for number in range(rounds):
+        folder = out / str(number)
+        places = corpus, folder, context.Barrier(processes)
+        crowd = [context.Process(target=prepare_with_others, args=places) for _ in range(processes)]
+        for process in crowd:
+            process.start()
+        while any(process.is_alive() for process in crowd):
+            for path in folder.glob("*_train.csv"):
+                with path.open(newline="", encoding="utf-8") as file:
+                    assert len(list(csv.DictReader(file))) == TRAIN  # never half of it
+        assert [process.exitcode for process in crowd] == [0] * processes
+    printed = capfd.readouterr().out
+    assert printed.count("fr: train 3") == rounds  # one worked
+    assert printed.count("prepared already") == rounds * (processes - 1)
+    assert "another process prepares it; waiting" in printed
 
 
 def test_a_full_disk_keeps_the_old_manifests(corpus: Path, out: Path, monkeypatch):

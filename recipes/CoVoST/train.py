@@ -21,11 +21,14 @@ from vmsp_brain.run.configuration import check_run_folder, save_configuration
 from vmsp_brain.run.experiment_file import ExperimentFile
 from vmsp_brain.run.folder import RunFolder
 from vmsp_brain.run.init_from import adopt_tokenizers, start_from_earlier_run
+from vmsp_brain.run.user_errors import one_message
 from vmsp_brain.watch.parameter_table import parameter_table
 from vmsp_brain.watch.plots import save_run_figures
 
-if __name__ == "__main__":
-    hparams_file, run_opts, overrides = sb.parse_arguments(sys.argv[1:])
+
+def main(words: list[str]) -> None:
+    """Prepare, train and test what the command line says."""
+    hparams_file, run_opts, overrides = sb.parse_arguments(words)
     ddp_init_group(run_opts)
     experiment = ExperimentFile(hparams_file, overrides)
     run_on_main(check_run_folder, args=[experiment])
@@ -63,3 +66,8 @@ if __name__ == "__main__":
     )
     run_on_main(brain.monitor.write_hyperparameters)
     run_on_main(save_run_figures, args=[hparams["output_folder"]])
+
+
+if __name__ == "__main__":
+    with one_message():
+        main(sys.argv[1:])

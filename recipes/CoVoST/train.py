@@ -34,7 +34,8 @@ def main(words: list[str]) -> None:
     run_on_main(check_run_folder, args=[experiment])
     hparams = experiment.load()
     sb.create_experiment_directory(hparams["output_folder"])
-    lock = RunFolder(hparams["output_folder"]).lock() if if_main_process() else None
+    run = RunFolder(hparams["output_folder"])
+    lock = run.lock() if if_main_process() else None  # noqa: F841  held until this function ends
     run_on_main(save_configuration, args=[experiment, hparams["output_folder"]])
     run_on_main(adopt_tokenizers, args=[hparams])
     run_on_main(prepare_corpus, args=[hparams])

@@ -1,4 +1,4 @@
-"""Errors of what people give end a command in one message; errors of the code keep their traceback."""
+"""Errors of what people give end in one message; errors of the code keep their traceback."""
 
 import linecache
 import sys
@@ -18,9 +18,9 @@ logger = get_logger(__name__)
 def one_message() -> Iterator[None]:
     """End the program with an error's message alone, and exit code 1, if the error is for people.
 
-    It is, if the system raised it (no such file, no space left), or the project's own code did so on
-    purpose: then the message says what to do. All others go on, with their traceback. The traceback
-    of the former is in the run's ``log.txt``, if the run has got that far.
+    It is, if the system raised it (no such file, no space left), or the project's own code did so
+    on purpose: then the message says what to do. All others go on, with their traceback. That of
+    the former is in the run's ``log.txt``, if the run has got that far.
 
     Example
     -------

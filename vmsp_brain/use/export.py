@@ -113,7 +113,7 @@ def _tokenizers(run: RunFolder) -> dict[str, Path]:
 
 def _hyperparams(settings: dict[str, Any]) -> str:
     """What decoding needs of the run's configuration, and what loads it."""
-    keys = ("languages", "pairs", "encoder", "objectives")
+    keys = ("languages", "pairs", "max_duration", "encoder", "objectives")
     head = _dumped({key: settings[key] for key in keys} | {"search": settings["test_search"]})
     tokenizers = {
         name: tokenizer_path({**settings, "tokenizer_folder": ""}, name).stem

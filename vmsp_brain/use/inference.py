@@ -13,6 +13,9 @@ from vmsp_brain.audio import SAMPLE_RATE, mono_at_model_rate
 SHORTEST = 0.025
 """Seconds of audio that make a frame; less is refused."""
 
+SILENCE = 1e-4
+"""Amplitude, of at most 1, that is nothing but silence: three steps of 16 bit."""
+
 
 class SpeechTranslator(Pretrained):
     """Recognizes and translates speech with one shared encoder.
@@ -26,8 +29,8 @@ class SpeechTranslator(Pretrained):
     modules : dict
         ``encoder`` and ``objectives``, as for `vmsp_brain.brain.VMSPBrain`.
     hparams : dict
-        ``tokenizers``, by objective, and ``search``, the keyword arguments of the objectives'
-        ``search``.
+        ``tokenizers``, by objective; ``search``, the keyword arguments of the objectives'
+        ``search``; ``max_duration``, the seconds of the longest file that is taken.
     run_opts, freeze_params
         See SpeechBrain's ``Pretrained``; ``run_opts={"device": "cuda"}`` for a GPU.
 
@@ -40,7 +43,7 @@ class SpeechTranslator(Pretrained):
     'Hello everybody.'
     """
 
-    HPARAMS_NEEDED = ["tokenizers", "search"]  # noqa: RUF012, SpeechBrain's way to declare them
+    HPARAMS_NEEDED = ["tokenizers", "search", "max_duration"]  # noqa: RUF012, SpeechBrain's way
     MODULES_NEEDED = ["encoder", "objectives"]  # noqa: RUF012
 
     @property
@@ -52,6 +55,15 @@ class SpeechTranslator(Pretrained):
     def pairs(self) -> list[str]:
         """Pairs that the model translates, such as fr-en."""
         return self._names_of("st")
+
+    @property
+    def max_seconds(self) -> float:
+        """Duration of the longest file that is taken: what the model was trained on, or less.
+
+        It is ``max_duration`` of the model's ``hyperparams.yaml``, which may be overridden, and no
+        more than the encoder takes.
+        """
+        return min(self.hparams.max_duration, self.mods.encoder.max_seconds)
 
     def transcribe_file(self, path: str | Path, language: str) -> str:
         """The words spoken in an audio file of any sample rate and number of channels.
@@ -65,13 +77,11 @@ class SpeechTranslator(Pretrained):
 
         Raises
         ------
-        FileNotFoundError
-            If there is no such file.
-        ValueError
-            If it is not audio, or the model does not know the language.
+        FileNotFoundError, ValueError
+            As `load_audio` does; or if the model does not know the language.
         """
         self._check("language", language, self.languages)
-        return self.transcribe_batch(*self._batch_of_one(path), language)[0]
+        return self.decode_file(path, [f"asr/{language}"])[f"asr/{language}"]
 
     def translate_file(self, path: str | Path, pair: str) -> str:
         """The translation of what is spoken in an audio file.
@@ -85,13 +95,11 @@ class SpeechTranslator(Pretrained):
 
         Raises
         ------
-        FileNotFoundError
-            If there is no such file.
-        ValueError
-            If it is not audio, or the model does not know the pair.
+        FileNotFoundError, ValueError
+            As `load_audio` does; or if the model does not know the pair.
         """
         self._check("pair", pair, self.pairs)
-        return self.translate_batch(*self._batch_of_one(path), pair)[0]
+        return self.decode_file(path, [f"st/{pair}"])[f"st/{pair}"]
 
     def transcribe_batch(self, wavs: Tensor, wav_lens: Tensor, language: str) -> list[str]:
         """The words of waveforms (B, samples) at 16 kHz with relative lengths (B,)."""
@@ -104,6 +112,26 @@ class SpeechTranslator(Pretrained):
         self._check("pair", pair, self.pairs)
         name = f"st/{pair}"
         return self.decode_batch(wavs, wav_lens, [name])[name]
+
+    def decode_file(self, path: str | Path, names: Sequence[str]) -> dict[str, str]:
+        """What several objectives make of an audio file, from one encoder forward.
+
+        Arguments
+        ---------
+        path : Path
+            The file.
+        names : list of str
+            Objectives, such as ``asr/fr`` and ``st/fr-en``.
+
+        Raises
+        ------
+        FileNotFoundError, ValueError
+            As `load_audio` does.
+        """
+        wavs = self.load_audio(path).unsqueeze(0)
+        return {
+            name: text for name, [text] in self.decode_batch(wavs, torch.ones(1), names).items()
+        }
 
     @torch.no_grad()
     def decode_batch(
@@ -140,25 +168,50 @@ class SpeechTranslator(Pretrained):
         """Waveform of a local audio file, mono, at 16 kHz, (samples,).
 
         Resampled as in training, which SpeechBrain's ``load_audio`` does not do.
+
+        Raises
+        ------
+        FileNotFoundError
+            If there is no such file.
+        ValueError
+            If it is not audio, shorter than a frame, longer than `max_seconds`, silent, or has
+            samples that are not finite.
         """
         if not Path(path).is_file():
             raise FileNotFoundError(f"{path}: there is no such file.")
         try:
+            self._check_duration(path, audio_io.info(str(path)).duration)
             waveform = mono_at_model_rate(*audio_io.load(str(path)))
         except RuntimeError as error:
             raise ValueError(
                 f"{path} cannot be read as audio ({error}). It is damaged or of a kind that "
                 "libsndfile does not know; try WAV, FLAC, MP3 or OGG."
             ) from error
-        if len(waveform) < SHORTEST * SAMPLE_RATE:
-            raise ValueError(
-                f"{path} holds {len(waveform) / SAMPLE_RATE:.3f} s of audio, expected at least "
-                f"{SHORTEST} s."
-            )
+        _check_sound(path, waveform)
         return waveform
 
-    def _batch_of_one(self, path: str | Path) -> tuple[Tensor, Tensor]:
-        return self.load_audio(path).unsqueeze(0), torch.ones(1)
+    def _check_duration(self, path: str | Path, seconds: float) -> None:
+        """Before anything is decoded: hours of audio may not fit into memory."""
+        if seconds > self.max_seconds:
+            raise ValueError(
+                f"{path} holds {seconds:.1f} s of audio, expected at most {self.max_seconds:g} s. "
+                "Cut it at pauses; or set max_duration (the longest clip that the model was "
+                f"trained on; the encoder takes {self.mods.encoder.max_seconds:g} s)."
+            )
+
+    def objectives_for(self, language: str, target: str | None = None) -> list[str]:
+        """Names of the objectives that transcribe a language, and translate it into another.
+
+        Raises
+        ------
+        ValueError
+            If the model knows no such language or pair.
+        """
+        self._check("language", language, self.languages)
+        if target is None:
+            return [f"asr/{language}"]
+        self._check("pair", f"{language}-{target}", self.pairs)
+        return [f"asr/{language}", f"st/{language}-{target}"]
 
     def _names_of(self, task: str) -> list[str]:
         split = (name.partition("/") for name in self.hparams.tokenizers)
@@ -168,3 +221,15 @@ class SpeechTranslator(Pretrained):
         if found not in known:
             expected = f"one of {', '.join(known)}" if known else "nothing: the model knows none"
             raise ValueError(f"{what}: found {found!r}, expected {expected}.")
+
+
+def _check_sound(path: str | Path, waveform: Tensor) -> None:
+    seconds = len(waveform) / SAMPLE_RATE
+    if seconds < SHORTEST:
+        raise ValueError(f"{path} holds {seconds:.3f} s of audio, expected at least {SHORTEST} s.")
+    if not waveform.isfinite().all():
+        raise ValueError(f"{path} has samples that are not finite numbers. Make the file anew.")
+    if waveform.abs().max() <= SILENCE:
+        raise ValueError(
+            f"{path} is silent: no sample is above {SILENCE:g} of full scale. Expected speech."
+        )

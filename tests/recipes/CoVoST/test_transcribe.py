@@ -1,11 +1,14 @@
 import json
 from pathlib import Path
 
+import numpy as np
 import pytest
+import soundfile
 
 from tests.helpers.commands import call
 from tests.helpers.corpus import write_clip
 from transcribe import main
+from vmsp_brain.encoders import ConformerEncoder
 
 
 @pytest.fixture
@@ -39,12 +42,49 @@ def test_a_damaged_file_is_named_and_the_others_are_transcribed(uas_run, clip: P
     assert "none.mp3: there is no such file" in done.stderr
 
 
+def test_long_silent_and_broken_files_are_named_and_the_others_are_transcribed(uas_run, clip: Path):
+    samples = {
+        "long": np.random.default_rng(0).uniform(-0.1, 0.1, 16_000 * 600),
+        "silent": np.zeros(16_000),
+        "nan": np.full(16_000, np.nan),
+    }
+    for name, wave in samples.items():
+        soundfile.write(clip.with_name(f"{name}.wav"), wave, 16_000, subtype="FLOAT")
+    files = [clip.with_name(f"{name}.wav") for name in samples]
+    done = transcribe(
+        *files, clip, "--language=es", "--translate=en", "--json", "--model", uas_run[0],
+        check=False,
+    )  # fmt: skip
+    assert done.returncode == 1
+    assert [item["file"] for item in json.loads(done.stdout)] == [str(clip)]
+    messages = done.stderr.splitlines()
+    assert [message.partition(" ")[0] for message in messages] == [str(path) for path in files]
+    assert "600.0 s of audio, expected at most 20 s" in messages[0]
+
+
+def test_how_long_a_file_may_be_is_an_option(uas_run, clip: Path):
+    arguments = (clip, "--language=es", "--model", uas_run[0])
+    done = transcribe(*arguments, "--max_duration=0.5", check=False)
+    assert done.returncode == 1
+    assert "0.8 s of audio, expected at most 0.5 s" in done.stderr
+    assert transcribe(*arguments, "--max_duration=1").stdout
+
+
+def test_a_file_goes_through_the_encoder_once(uas_run, clip: Path, monkeypatch):
+    calls = []
+    own = ConformerEncoder.forward
+    monkeypatch.setattr(ConformerEncoder, "forward", lambda *a: calls.append(1) or own(*a))
+    transcribe(clip, "--language=es", "--translate=en", "--model", uas_run[0])
+    assert len(calls) == 1
+
+
 @pytest.mark.parametrize(
     ("options", "message"),
     [
         (["--language=fr"], "language: found 'fr', expected one of en, es, it"),
         (["--language=en", "--translate=es"], "pair: found 'en-es', expected one of es-en, it-en"),
         ([], "the following arguments are required: --language"),
+        (["--language=en", "--max_duration=-1"], "max_duration: found -1, expected seconds above"),
         (["--language=en", "--model=/nowhere/at/all"], "/nowhere/at/all"),
     ],
 )

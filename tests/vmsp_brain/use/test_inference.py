@@ -26,6 +26,7 @@ def model(tmp_path_factory) -> SpeechTranslator:
         {
             "tokenizers": dict.fromkeys(("asr/en", "asr/fr", "st/fr-en"), tokenizer),
             "search": SEARCH,
+            "max_duration": 2.0,
         },
         {"device": "cpu"},
     )
@@ -106,3 +107,57 @@ def test_what_cannot_be_done_is_said(model, tmp_path):
     soundfile.write(tmp_path / "empty.wav", np.zeros(0), 16_000)
     with pytest.raises(ValueError, match=r"empty.wav holds 0.000 s of audio"):
         model.transcribe_file(tmp_path / "empty.wav", "fr")
+
+
+def write_samples(path: Path, samples: np.ndarray) -> Path:
+    soundfile.write(path, samples.astype(np.float32), 16_000, subtype="FLOAT")
+    return path
+
+
+@pytest.mark.parametrize(
+    ("name", "samples", "message"),
+    [
+        ("nan", np.where(np.arange(16_000) == 7, np.nan, 0.1), "samples that are not finite"),
+        ("infinite", np.where(np.arange(16_000) == 7, np.inf, 0.1), "samples that are not finite"),
+        ("zeros", np.zeros(16_000), "is silent"),
+        ("last_bit", np.where(np.arange(16_000) % 2, 1, -1) / 2**15, "is silent"),
+        ("long", np.full(16_000 * 3, 0.1), "holds 3.0 s of audio, expected at most 2 s"),
+    ],
+)
+def test_senseless_and_long_audio_is_refused_by_name(model, tmp_path, name, samples, message):
+    path = write_samples(tmp_path / f"{name}.wav", samples)
+    with pytest.raises(ValueError, match=rf"{name}\.wav.*{message}"):
+        model.transcribe_file(path, "fr")
+    with pytest.raises(ValueError, match=rf"{name}\.wav.*{message}"):
+        model.translate_file(path, "fr-en")
+
+
+def test_a_long_file_is_refused_before_it_is_read(model, tmp_path, monkeypatch):
+    path = write_samples(tmp_path / "long.wav", np.full(16_000 * 3, 0.1))
+    monkeypatch.setattr("speechbrain.dataio.audio_io.load", lambda _: pytest.fail("was read"))
+    with pytest.raises(ValueError, match="set max_duration"):
+        model.load_audio(path)
+
+
+def test_quiet_speech_is_not_silence(model, tmp_path):
+    path = write_samples(tmp_path / "quiet.wav", 0.001 * np.sin(np.arange(16_000) / 10))
+    assert len(model.load_audio(path)) == 16_000
+
+
+def test_no_file_is_longer_than_the_encoder_takes(model, monkeypatch):
+    assert model.max_seconds == 2.0
+    monkeypatch.setattr(type(model.mods.encoder), "max_seconds", 1.5)
+    assert model.max_seconds == 1.5
+
+
+def test_transcription_and_translation_of_a_file_share_one_encoder_forward(model, tmp_path):
+    path = write_tone(tmp_path / "tone.wav", 16_000, 1)
+    calls = []
+    hook = model.mods.encoder.register_forward_hook(lambda *_: calls.append(1))
+    found = model.decode_file(path, model.objectives_for("fr", "en"))
+    hook.remove()
+    assert len(calls) == 1
+    assert found == {
+        "asr/fr": model.transcribe_file(path, "fr"),
+        "st/fr-en": model.translate_file(path, "fr-en"),
+    }

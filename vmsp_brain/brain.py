@@ -29,10 +29,12 @@ from vmsp_brain.run.out_of_memory import out_of_memory_names_the_batch
 from vmsp_brain.run.results import results_table
 from vmsp_brain.run.running_means import RunningMeans
 from vmsp_brain.run.scores import Hypothesis, results
-from vmsp_brain.run.termination import Termination
+from vmsp_brain.run.termination import Termination, ignore_signals
 from vmsp_brain.watch.monitor import Monitor
 
 logger = get_logger(__name__)
+
+GO_ON = "Give the same command to go on."
 
 
 class VMSPBrain(sb.Brain):
@@ -228,6 +230,22 @@ class VMSPBrain(sb.Brain):
 
     # ---------------------------------------------------------------- SpeechBrain's hooks
 
+    def fit(self, *arguments, **options) -> None:
+        """SpeechBrain's; SIGTERM and Ctrl-C end it with a checkpoint."""
+        with self.termination:
+            super().fit(*arguments, **options)
+
+    def evaluate(self, *arguments, **options) -> float:
+        """SpeechBrain's; SIGTERM and Ctrl-C end it between two batches."""
+        with self.termination:
+            return super().evaluate(*arguments, **options)
+
+    def make_dataloader(self, dataset, stage: sb.Stage, *arguments, **loader_kwargs):
+        """SpeechBrain's; workers leave signals to this process."""
+        if loader_kwargs.get("num_workers"):
+            loader_kwargs.setdefault("worker_init_fn", ignore_signals)
+        return super().make_dataloader(dataset, stage, *arguments, **loader_kwargs)
+
     def init_optimizers(self) -> None:
         """One optimizer for the encoder and one for the heads, each clipped and stepped whole."""
         self.optimizers_dict = {
@@ -274,7 +292,7 @@ class VMSPBrain(sb.Brain):
     def evaluate_batch(self, batch: MultilingualBatch, stage: sb.Stage) -> Tensor:
         """Losses of one source's batch, and the hypotheses of its objectives that make text."""
         if self.termination.requested:
-            self.termination.stop("an evaluation. Give the same command to go on")
+            self._stop_evaluation_if_requested(stage)
         [(source, part)] = batch.to(self.device).draws[0].items()
         self._seed(0, self.step)  # the same masks in every epoch
         with self.evaluation_ctx:
@@ -310,6 +328,8 @@ class VMSPBrain(sb.Brain):
     def on_stage_end(self, stage: sb.Stage, stage_loss: float, epoch: int | None = None) -> None:
         """Log an epoch and save its checkpoint, or write the test results."""
         if stage == sb.Stage.TRAIN:
+            if self.checkpointer is not None:  # a validation may take longer than a step
+                super()._save_intra_epoch_ckpt()
             self.gradient.clear()  # an incomplete accumulation, as SpeechBrain drops it
             self.train_stats = self._joined(self.train_losses).summary()
             self.train_losses.clear()
@@ -322,6 +342,7 @@ class VMSPBrain(sb.Brain):
                     shown = {layer: float(layer in chosen) for layer in cosines}
                     self.monitor.write_scalars("selected_layer", shown, epoch)
             return
+        self._stop_evaluation_if_requested(stage)
         self._join_evaluation()
         report = results(self.hypotheses)
         if stage == sb.Stage.TEST:
@@ -348,8 +369,14 @@ class VMSPBrain(sb.Brain):
         self.checkpointer.save_and_keep_only(
             meta={key: value for key, value in meta.items() if value is not None},
             num_to_keep=self.hparams.checkpoints_to_keep,
+            ckpt_predicate=lambda checkpoint: checkpoint.meta["end-of-epoch"],
             **{f"{key}s": [metric] for key, metric in self.primary_metric().items()},
         )
+        self.checkpointer.delete_checkpoints(
+            num_to_keep=0, ckpt_predicate=lambda checkpoint: not checkpoint.meta["end-of-epoch"]
+        )
+        if self._in_any_process(self.termination.requested):
+            self.termination.stop(f"epoch {epoch}; it is complete and saved. {GO_ON}")
 
     def primary_metric(self) -> dict[str, str]:
         """How the best checkpoint is found, see `vmsp_brain.run.checkpoints.primary_metric`."""
@@ -430,16 +457,24 @@ class VMSPBrain(sb.Brain):
         due = super()._should_save_intra_epoch_ckpt(last_ckpt_time, steps_since_ckpt)
         self._stopping = self._in_any_process(self.termination.requested)
         if self._stopping and self.checkpointer is None:
-            self.termination.stop(f"epoch {self.epoch}, step {self.step}; nothing was saved")
+            self.termination.stop(f"epoch {self.epoch}, step {self.step}; nothing was saved.")
         return due or self._stopping
 
     def _save_intra_epoch_ckpt(self) -> None:
         super()._save_intra_epoch_ckpt()
         if self._stopping:
             self.termination.stop(
-                f"epoch {self.epoch}, step {self.step}; a checkpoint was saved. Give the same "
-                "command to go on"
+                f"epoch {self.epoch}, step {self.step}; a checkpoint was saved. {GO_ON}"
             )
+
+    def _stop_evaluation_if_requested(self, stage: sb.Stage) -> None:
+        """Every process comes here once in an evaluation: at its end, or when asked to stop."""
+        if not self._in_any_process(self.termination.requested):
+            return
+        if stage == sb.Stage.TEST:
+            self.termination.stop(f"the test. {GO_ON}")
+        saved = "nothing was saved" if self.checkpointer is None else "its training is saved"
+        self.termination.stop(f"the validation of epoch {self.epoch}; {saved}. {GO_ON}")
 
     def _in_any_process(self, condition: bool) -> bool:
         if not self.distributed_launch:

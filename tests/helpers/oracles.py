@@ -8,6 +8,7 @@ from types import SimpleNamespace
 from unittest.mock import Mock
 
 import torch
+from speechbrain.utils.checkpoints import Checkpointer
 from torch import Tensor
 from torchjd.aggregation import MoDoWeighting
 
@@ -32,6 +33,8 @@ def make_brain(
     ssl: str = "wav2vec2",
     encoder_options: Mapping | None = None,
     gradient_step: Callable[..., GradientStep] = GradientStep,
+    hparams: Mapping | None = None,
+    checkpointer: Checkpointer | None = None,
     **run_opts,
 ) -> VMSPBrain:
     """A small Brain, its levels given by an order of the paper or one by one."""
@@ -56,8 +59,10 @@ def make_brain(
             "encoder_lr_schedule": lambda optimizer: None,
             "head_lr_schedule": lambda optimizer: None,
             "tensorboard_logger": SimpleNamespace(writer=Mock()),
+            **(hparams or {}),
         },
         run_opts={"device": "cpu", "max_grad_norm": 1e9, **run_opts},
+        checkpointer=checkpointer,
     )
     brain.init_optimizers()
     brain.modules.train()

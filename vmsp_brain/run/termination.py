@@ -1,43 +1,83 @@
-"""SIGTERM, a cluster's time limit: a run ends at the next step, with a checkpoint."""
+"""SIGTERM, a cluster's time limit, and SIGINT, Ctrl-C: a run ends where nothing is lost."""
 
 import signal
 import sys
 import threading
+from types import FrameType, TracebackType
+from typing import Any, NoReturn, Self
 
 from speechbrain.utils.logger import get_logger
 
 logger = get_logger(__name__)
 
-EXIT_CODE = 128 + signal.SIGTERM
-"""What a shell says of a program that SIGTERM ended."""
+SIGNALS = {signal.SIGTERM: "SIGTERM", signal.SIGINT: "Ctrl-C (SIGINT)"}
+"""Those that ask a run to end."""
 
 
 class Termination:
-    """Notes SIGTERM instead of dying of it, so that a run can end where nothing is lost.
+    """In here, SIGTERM and SIGINT are noted, so that a run can end where nothing is lost.
+
+    A second Ctrl-C ends the process at once. The handlers that were there before are given back at
+    the end. A signal that came too late to be heeded in here is passed on to them.
 
     Example
     -------
     >>> termination = Termination()
-    >>> signal.raise_signal(signal.SIGTERM)
-    >>> termination.requested
-    True
+    >>> with termination:
+    ...     signal.raise_signal(signal.SIGTERM)
+    ...     if termination.requested:
+    ...         termination.stop("epoch 3, step 5; nothing was saved.")
+    Traceback (most recent call last):
+        ...
+    SystemExit: 143
     """
 
     def __init__(self) -> None:
-        self.requested = False
-        if threading.current_thread() is threading.main_thread():  # Python allows it there alone
-            signal.signal(signal.SIGTERM, self._note)
+        self._received: signal.Signals | None = None
+        self._former: dict[signal.Signals, Any] = {}
 
-    def stop(self, where: str) -> None:
-        """End the program.
+    @property
+    def requested(self) -> bool:
+        """Whether this process has been asked to end."""
+        return self._received is not None
+
+    def __enter__(self) -> Self:
+        self._received = None
+        if threading.current_thread() is threading.main_thread():  # Python allows it there alone
+            self._former = {number: signal.signal(number, self._note) for number in SIGNALS}
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType
+    ) -> None:
+        for number, handler in self._former.items():
+            signal.signal(number, handler)
+        if kind is None and self._received is not None:
+            signal.raise_signal(self._received)
+
+    def stop(self, where: str) -> NoReturn:
+        """End the program, as a shell reports one that the signal ended: 128 + its number.
 
         Arguments
         ---------
         where : str
-            Where the run is, and what it has saved.
+            Where the run is, what it has saved, and how to go on.
         """
-        logger.warning(f"Stopped by SIGTERM in {where}.")
-        sys.exit(EXIT_CODE)
+        number = self._received or signal.SIGTERM  # without: another process was asked
+        logger.warning(f"Stopped by {SIGNALS[number]} in {where}")
+        sys.exit(128 + number)
 
-    def _note(self, signal_number: int, frame) -> None:
-        self.requested = True
+    def _note(self, number: int, frame: FrameType | None) -> None:
+        self._received = signal.Signals(number)
+        if number == signal.SIGINT:
+            signal.signal(signal.SIGINT, signal.SIG_DFL)
+
+
+def ignore_signals(worker: int) -> None:
+    """A DataLoader's ``worker_init_fn``: the main process alone decides when its workers end.
+
+    A time limit and Ctrl-C reach every process of a group, and a worker that dies of them would
+    take the main process with it before that could save anything.
+    """
+    for number in SIGNALS:
+        signal.signal(number, signal.SIG_IGN)

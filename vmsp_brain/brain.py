@@ -4,7 +4,7 @@ This is the one place that knows both the speech side (encoder, objectives, batc
 algorithmic side (gradient rows, hierarchy).
 """
 
-from collections.abc import Container, Iterable, Mapping
+from collections.abc import Container, Mapping
 from pathlib import Path
 
 import numpy as np
@@ -16,19 +16,22 @@ from speechbrain.utils.distributed import if_main_process
 from speechbrain.utils.logger import get_logger
 from torch import Tensor, nn
 
+from vmsp_brain import processes
 from vmsp_brain.data.batches import MultilingualBatch
 from vmsp_brain.encoders.compilation import compile_layers
-from vmsp_brain.method.conflict import Cosines, mean_per_layer
+from vmsp_brain.encoders.interface import check_layers
+from vmsp_brain.method.conflict import mean_per_layer
 from vmsp_brain.method.hierarchy import Hierarchy
 from vmsp_brain.method.step import GradientStep
-from vmsp_brain.names import text_key
 from vmsp_brain.run.checkpoints import primary_metric
 from vmsp_brain.run.cost import EpochCost
+from vmsp_brain.run.evaluation import Evaluation, joined_means
 from vmsp_brain.run.folder import RunFolder
+from vmsp_brain.run.mean_cosines import MeanCosines
 from vmsp_brain.run.out_of_memory import out_of_memory_names_the_batch
 from vmsp_brain.run.results import results_table
 from vmsp_brain.run.running_means import RunningMeans
-from vmsp_brain.run.scores import Hypothesis, results
+from vmsp_brain.run.scores import results
 from vmsp_brain.run.termination import Termination, ignore_signals
 from vmsp_brain.watch.monitor import Monitor
 
@@ -90,14 +93,14 @@ class VMSPBrain(sb.Brain):
         for objective in self.modules.objectives.values():
             self.objectives_of.setdefault(objective.source, []).append(objective)
         layers = self.modules.encoder.layers()
-        _check_layers(self.modules.encoder, layers.values())
+        check_layers(self.modules.encoder)
         self.gradient: GradientStep = self.hparams.gradient_step(hierarchy, layers)
         self.heads = {
             name: [parameter for parameter in objective.parameters() if parameter.requires_grad]
             for name, objective in self.modules.objectives.items()
         }
         self.train_losses = RunningMeans()
-        self.cosines = RunningMeans()
+        self.cosines = MeanCosines()
         self.cost = EpochCost()
         self.monitor = Monitor(self.hparams)
         self.termination = Termination()
@@ -174,13 +177,14 @@ class VMSPBrain(sb.Brain):
 
     def combine_gradients(self) -> None:
         """From the gradients to λ, to the encoder's ``.grad``, to the optimizers' step."""
-        gramians = self._mean_over_processes(self.gradient.gramians())
+        gramians = processes.mean(self.gradient.gramians(), self.device)
         if gramians:
             self.hierarchy.update_lambdas(gramians)
         plan = self.gradient.plan
         cosines = self.gradient.cosines() if plan.measures else {}
         self.gradient.combine(self.scaler.get_scale())
-        self._average_gradients_over_processes()
+        heads = (parameter for head in self.heads.values() for parameter in head)
+        processes.average_gradients([*self.gradient.shared, *heads])
         # A gradient scaler skips a step that is not finite, and lowers its scale, by itself.
         if not self.scaler.is_enabled() and not self._gradients_are_finite():
             self._count_nonfinite(
@@ -189,7 +193,7 @@ class VMSPBrain(sb.Brain):
             self.zero_grad(set_to_none=True)
             return
         if cosines and all(gramian.isfinite().all() for gramian in gramians):
-            self.cosines.add(_flat(cosines))
+            self.cosines.add_cosines(cosines)
         self.hparams.encoder_lr_schedule(self.optimizers_dict["encoder"])
         self.hparams.head_lr_schedule(self.optimizers_dict["heads"])
         self.optimizers_step()
@@ -297,23 +301,15 @@ class VMSPBrain(sb.Brain):
         self._seed(0, self.step)  # the same masks in every epoch
         with self.evaluation_ctx:
             frames, losses = self.compute_losses(source, part, self.hierarchy.objectives)
-            for objective in self.objectives_of[source]:
-                if objective.name in self.tokenizers:
-                    self._search(objective, frames, part, stage)
-                    self.samples.setdefault(source, _first_waveform(part))
-        self.valid_losses.add({name: loss.item() for name, loss in losses.items()})
+            options = (
+                self.hparams.test_search if stage == sb.Stage.TEST else self.hparams.valid_search
+            )
+            for objective in self._objectives(source, self.tokenizers):
+                tokens = objective.search(frames, **options)
+                self.evaluation.add_tokens(objective.name, tokens, part)
+                self.evaluation.add_sample(source, part)
+        self.evaluation.losses.add({name: loss.item() for name, loss in losses.items()})
         return torch.stack(list(losses.values())).mean().cpu()
-
-    def _search(self, objective: nn.Module, frames, part: PaddedBatch, stage: sb.Stage) -> None:
-        options = self.hparams.test_search if stage == sb.Stage.TEST else self.hparams.valid_search
-        tokens = objective.search(frames, **options)
-        texts = self.tokenizers[objective.name].decode(tokens)
-        references = part[text_key(objective.name)]
-        self.hypotheses[objective.name].extend(
-            Hypothesis(utterance_id, reference, text)
-            for utterance_id, reference, text in zip(part.id, references, texts, strict=True)
-            if reference  # a clip without this translation
-        )
 
     def on_stage_start(self, stage: sb.Stage, epoch: int | None = None) -> None:
         """Forget the last evaluation."""
@@ -321,36 +317,39 @@ class VMSPBrain(sb.Brain):
             self.epoch = epoch
             self.cost.start()
             return
-        self.valid_losses = RunningMeans()
-        self.samples: dict[str, Tensor] = {}
-        self.hypotheses: dict[str, list[Hypothesis]] = {name: [] for name in self.tokenizers}
+        self.evaluation = Evaluation(self.tokenizers)
 
     def on_stage_end(self, stage: sb.Stage, stage_loss: float, epoch: int | None = None) -> None:
         """Log an epoch and save its checkpoint, or write the test results."""
         if stage == sb.Stage.TRAIN:
-            if self.checkpointer is not None:  # a validation may take longer than a step
-                super()._save_intra_epoch_ckpt()
-            self.gradient.clear()  # an incomplete accumulation, as SpeechBrain drops it
-            self.train_stats = self._joined(self.train_losses).summary()
-            self.train_losses.clear()
-            cosines = self._mean_cosines()
-            if cosines:
-                self.gradient.selection.update(epoch, mean_per_layer(cosines))
-                self.monitor.write_conflicts(cosines, epoch)
-                if self.gradient.selection.selected is not None:
-                    chosen = self.gradient.selection.layers(list(cosines))
-                    shown = {layer: float(layer in chosen) for layer in cosines}
-                    self.monitor.write_scalars("selected_layer", shown, epoch)
+            self._end_training(epoch)
             return
         self._stop_evaluation_if_requested(stage)
-        self._join_evaluation()
-        report = results(self.hypotheses)
-        if stage == sb.Stage.TEST:
-            if if_main_process():
-                RunFolder(self.hparams.output_folder).write_results(report, self.hypotheses)
-                print(results_table(report), flush=True)
-            return
-        valid_losses = self.valid_losses.summary()
+        evaluation = self.evaluation.joined()
+        report = results(evaluation.hypotheses)
+        if stage == sb.Stage.VALID:
+            self._end_validation(epoch, evaluation, report)
+        elif if_main_process():
+            RunFolder(self.hparams.output_folder).write_results(report, evaluation.hypotheses)
+            print(results_table(report), flush=True)
+
+    def _end_training(self, epoch: int) -> None:
+        """The epoch's means, and the layers that conflict in it."""
+        if self.checkpointer is not None:  # a validation may take longer than a step
+            super()._save_intra_epoch_ckpt()
+        self.gradient.clear()  # an incomplete accumulation, as SpeechBrain drops it
+        self.train_stats = joined_means(processes.gather(self.train_losses)).summary()
+        self.train_losses.clear()
+        cosines = self.cosines.over_processes(self.device)
+        self.cosines.clear()
+        if cosines:
+            self.gradient.selection.update(epoch, mean_per_layer(cosines))
+            self.monitor.write_conflicts(cosines, epoch)
+            self.monitor.write_selection(self.gradient.selection, list(cosines), epoch)
+
+    def _end_validation(self, epoch: int, evaluation: Evaluation, report: dict) -> None:
+        """The epoch's log and checkpoint."""
+        valid_losses = evaluation.losses.summary()
         self.monitor.write_epoch(
             epoch,
             self.hierarchy.penalties(epoch),
@@ -360,8 +359,8 @@ class VMSPBrain(sb.Brain):
             valid_losses,
             report,
         )
-        audio = self.samples if epoch == 1 else {}  # it is the same in every epoch
-        self.monitor.write_samples(self.hypotheses, audio, epoch)
+        audio = evaluation.samples if epoch == 1 else {}  # it is the same in every epoch
+        self.monitor.write_samples(evaluation.hypotheses, audio, epoch)
         self.monitor.write_scalars("cost", self.cost.stop(torch.device(self.device)), epoch)
         self.hierarchy.record_validation(valid_losses)
         meta = {"epoch": epoch, "WER": report.get("wer_mean"), "BLEU": report.get("bleu_mean")}
@@ -382,14 +381,6 @@ class VMSPBrain(sb.Brain):
         """How the best checkpoint is found, see `vmsp_brain.run.checkpoints.primary_metric`."""
         return primary_metric(self.hierarchy.names[0])
 
-    def _mean_cosines(self) -> Cosines:
-        """The epoch's mean similarities of gradients; the next epoch starts anew."""
-        flat = self.cosines.summary()
-        self.cosines.clear()
-        values = torch.tensor(list(flat.values()), dtype=torch.float64)
-        [values] = self._mean_over_processes([values])  # the same selection of layers everywhere
-        return _nested(dict(zip(flat, values.tolist(), strict=True)))
-
     # ---------------------------------------------------------------- processes, data, randomness
 
     def _wrap_distributed(self) -> None:
@@ -398,54 +389,7 @@ class VMSPBrain(sb.Brain):
         DDP's hooks do not fire for ``torch.autograd.grad``, so the modules stay unwrapped and the
         combined gradient is reduced in `combine_gradients`.
         """
-        if self.distributed_launch:
-            for tensor in self.modules.state_dict().values():
-                torch.distributed.broadcast(tensor, src=0)
-
-    def _mean_over_processes(self, tensors: list[Tensor]) -> list[Tensor]:
-        if not self.distributed_launch or not tensors:
-            return tensors
-        flat = torch.cat([tensor.flatten() for tensor in tensors]).to(self.device)
-        torch.distributed.all_reduce(flat)
-        flat = flat.cpu() / torch.distributed.get_world_size()
-        parts = flat.split([tensor.numel() for tensor in tensors])
-        return [part.view_as(tensor) for part, tensor in zip(parts, tensors, strict=True)]
-
-    def _average_gradients_over_processes(self) -> None:
-        if not self.distributed_launch:
-            return
-        heads = (parameter for head in self.heads.values() for parameter in head)
-        parameters = [*self.gradient.shared, *heads]
-        flat = torch.cat(
-            [(torch.zeros_like(p) if p.grad is None else p.grad).flatten() for p in parameters]
-        )
-        torch.distributed.all_reduce(flat)
-        flat /= torch.distributed.get_world_size()
-        for parameter, part in zip(
-            parameters, flat.split([p.numel() for p in parameters]), strict=True
-        ):
-            parameter.grad = part.view_as(parameter)
-
-    def _joined(self, means: RunningMeans) -> RunningMeans:
-        """Those of all processes in one."""
-        joined = RunningMeans()
-        for own in self._gather(means):
-            joined.merge(own)
-        return joined
-
-    def _join_evaluation(self) -> None:
-        """What the processes found, each on its share of the batches, in every one of them."""
-        self.valid_losses = self._joined(self.valid_losses)
-        found = self._gather((self.hypotheses, self.samples))
-        self.hypotheses = {name: [h for own, _ in found for h in own[name]] for name in found[0][0]}
-        self.samples = {source: wav for _, own in reversed(found) for source, wav in own.items()}
-
-    def _gather(self, item) -> list:
-        if not self.distributed_launch:
-            return [item]
-        items = [None] * torch.distributed.get_world_size()
-        torch.distributed.all_gather_object(items, item)
-        return items
+        processes.share_weights(self.modules)
 
     def _train_loader_specifics(self, dataset, loader_kwargs: dict) -> dict:
         self.train_sampler = loader_kwargs["batch_sampler"]  # shards and shuffles by itself
@@ -455,7 +399,7 @@ class VMSPBrain(sb.Brain):
         if self.step % self.grad_accumulation_factor:
             return False  # accumulated gradients are not in a checkpoint: wait until they are used
         due = super()._should_save_intra_epoch_ckpt(last_ckpt_time, steps_since_ckpt)
-        self._stopping = self._in_any_process(self.termination.requested)
+        self._stopping = processes.any_of(self.termination.requested, self.device)
         if self._stopping and self.checkpointer is None:
             self.termination.stop(f"epoch {self.epoch}, step {self.step}; nothing was saved.")
         return due or self._stopping
@@ -469,23 +413,15 @@ class VMSPBrain(sb.Brain):
 
     def _stop_evaluation_if_requested(self, stage: sb.Stage) -> None:
         """Every process comes here once in an evaluation: at its end, or when asked to stop."""
-        if not self._in_any_process(self.termination.requested):
+        if not processes.any_of(self.termination.requested, self.device):
             return
         if stage == sb.Stage.TEST:
             self.termination.stop(f"the test. {GO_ON}")
         saved = "nothing was saved" if self.checkpointer is None else "its training is saved"
         self.termination.stop(f"the validation of epoch {self.epoch}; {saved}. {GO_ON}")
 
-    def _in_any_process(self, condition: bool) -> bool:
-        if not self.distributed_launch:
-            return condition
-        flag = torch.tensor(float(condition), device=self.device)
-        torch.distributed.all_reduce(flag)
-        return bool(flag)
-
     def _seed(self, *position: int) -> None:
-        rank = torch.distributed.get_rank() if self.distributed_launch else 0
-        sequence = np.random.SeedSequence([self.hparams.seed, rank, *position])
+        sequence = np.random.SeedSequence([self.hparams.seed, processes.rank(), *position])
         torch.manual_seed(int(sequence.generate_state(1, np.uint64)[0]))
         np.random.seed(sequence.generate_state(2)[1])  # transformers' masks draw from numpy
 
@@ -493,37 +429,6 @@ class VMSPBrain(sb.Brain):
 def _gradient_norm(parameters: list[nn.Parameter]) -> float:
     gradients = [p.grad for p in parameters if p.grad is not None]
     return float(torch.nn.utils.get_total_norm(gradients))
-
-
-def _first_waveform(part: PaddedBatch) -> Tensor:
-    wavs, relative_lengths = part.sig
-    return wavs[0, : round(float(relative_lengths[0]) * wavs.shape[1])].cpu()
-
-
-def _check_layers(encoder: nn.Module, layers: Iterable[nn.Module]) -> None:
-    in_layers = {id(parameter) for layer in layers for parameter in layer.parameters()}
-    stray = [
-        name
-        for name, parameter in encoder.named_parameters()
-        if parameter.requires_grad and id(parameter) not in in_layers
-    ]
-    if stray:
-        raise ValueError(
-            f"The encoder's layers() leave out {', '.join(stray)}. Every trainable parameter must "
-            "be in one layer, or it would never be trained."
-        )
-
-
-def _flat(cosines: Cosines) -> dict[str, float]:
-    return {f"{layer} {pair}": x for layer, pairs in cosines.items() for pair, x in pairs.items()}
-
-
-def _nested(flat: Mapping[str, float]) -> Cosines:
-    cosines: Cosines = {}
-    for key, value in flat.items():
-        layer, _, pair = key.partition(" ")
-        cosines.setdefault(layer, {})[pair] = value
-    return cosines
 
 
 def _save_state(hierarchy: Hierarchy, path: Path) -> None:

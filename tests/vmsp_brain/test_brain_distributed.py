@@ -214,11 +214,11 @@ def evaluate_a_share(rank: int, folder: Path) -> None:
     spoken = ["en", "fr", "en"][rank::PROCESSES]
     for number, language in enumerate(spoken):
         utterance = Hypothesis(f"{language}-{rank}-{number}", "a b", "a c")
-        brain.hypotheses[f"asr/{language}"].append(utterance)
-        brain.samples.setdefault(language, torch.full((3,), float(rank)))
-        brain.valid_losses.add({f"asr/{language}": 1.0 + number})
-    brain._join_evaluation()
-    torch.save((brain.hypotheses, brain.samples, brain.valid_losses.summary()), folder / str(rank))
+        brain.evaluation.hypotheses[f"asr/{language}"].append(utterance)
+        brain.evaluation.samples.setdefault(language, torch.full((3,), float(rank)))
+        brain.evaluation.losses.add({f"asr/{language}": 1.0 + number})
+    whole = brain.evaluation.joined()
+    torch.save((whole.hypotheses, whole.samples, whole.losses.summary()), folder / str(rank))
 
 
 def test_every_process_knows_the_whole_evaluation(tmp_path):

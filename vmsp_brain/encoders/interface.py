@@ -77,3 +77,24 @@ class Encoder(Protocol):
 def number_of_samples(wavs: Tensor, relative_lengths: Tensor) -> Tensor:
     """Valid samples of each waveform, (B,), integers."""
     return torch.round(relative_lengths * wavs.shape[1]).long()
+
+
+def check_layers(encoder: Encoder) -> None:
+    """Check that all trainable parameters are in the encoder's layers.
+
+    Raises
+    ------
+    ValueError
+        If one is not: it would never be trained.
+    """
+    inside = {id(p) for layer in encoder.layers().values() for p in layer.parameters()}
+    stray = [
+        name
+        for name, parameter in encoder.named_parameters()
+        if parameter.requires_grad and id(parameter) not in inside
+    ]
+    if stray:
+        raise ValueError(
+            f"The encoder's layers() leave out {', '.join(stray)}. Every trainable parameter must "
+            "be in one layer, or it would never be trained."
+        )

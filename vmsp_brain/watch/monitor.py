@@ -14,6 +14,7 @@ from vmsp_brain.method.conflict import (
     mean_per_tasks,
     share_of_conflicts,
 )
+from vmsp_brain.method.layer_selection import LayerSelection
 from vmsp_brain.run.curves import numbered_tag
 from vmsp_brain.run.folder import RunFolder
 from vmsp_brain.run.scores import Hypothesis
@@ -85,6 +86,13 @@ class Monitor:
         }
         for name, figure in figures.items():
             self._writer.add_figure(numbered_tag("conflict", name), figure, epoch)
+
+    def write_selection(self, selection: LayerSelection, layers: Sequence[str], epoch: int) -> None:
+        """Write which of the encoder's layers are selected, if any were chosen yet."""
+        if selection.selected is not None:
+            chosen = selection.layers(layers)
+            shown = {layer: float(layer in chosen) for layer in layers}
+            self.write_scalars("selected_layer", shown, epoch)
 
     def write_epoch(
         self,

@@ -1,0 +1,78 @@
+"""Talk between the processes of a training; in a single process every function is the identity."""
+
+from collections.abc import Iterable, Sequence
+from typing import TypeVar
+
+import torch
+from torch import Tensor, nn
+from torch.nn import Parameter
+
+Item = TypeVar("Item")
+
+
+def number() -> int:
+    """How many processes train together."""
+    return torch.distributed.get_world_size() if torch.distributed.is_initialized() else 1
+
+
+def rank() -> int:
+    """Which of them this one is, from 0."""
+    return torch.distributed.get_rank() if torch.distributed.is_initialized() else 0
+
+
+def share_weights(module: nn.Module) -> None:
+    """Give all processes the parameters and buffers of the first, in place."""
+    if number() > 1:
+        for tensor in module.state_dict().values():
+            torch.distributed.broadcast(tensor, src=0)
+
+
+def mean(tensors: Sequence[Tensor], device: torch.device) -> list[Tensor]:
+    """The mean over the processes of each tensor, on the CPU.
+
+    Arguments
+    ---------
+    tensors : list of Tensor
+        Of equal shapes in all processes.
+    device : device
+        Which the processes' backend sends from.
+    """
+    if number() == 1 or not tensors:
+        return list(tensors)
+    flat = torch.cat([tensor.flatten() for tensor in tensors]).to(device)
+    torch.distributed.all_reduce(flat)
+    parts = (flat.cpu() / number()).split([tensor.numel() for tensor in tensors])
+    return [part.view_as(tensor) for part, tensor in zip(parts, tensors, strict=True)]
+
+
+def average_gradients(parameters: Iterable[Parameter]) -> None:
+    """Let every ``.grad`` be the mean over the processes, in one all-reduce; none is zero."""
+    if number() == 1:
+        return
+    parameters = list(parameters)
+    flat = torch.cat(
+        [(torch.zeros_like(p) if p.grad is None else p.grad).flatten() for p in parameters]
+    )
+    torch.distributed.all_reduce(flat)
+    flat /= number()
+    parts = flat.split([parameter.numel() for parameter in parameters])
+    for parameter, part in zip(parameters, parts, strict=True):
+        parameter.grad = part.view_as(parameter)
+
+
+def gather(item: Item) -> list[Item]:
+    """Every process's item, by rank."""
+    if number() == 1:
+        return [item]
+    items: list[Item] = [item] * number()
+    torch.distributed.all_gather_object(items, item)
+    return items
+
+
+def any_of(condition: bool, device: torch.device) -> bool:
+    """Whether the condition holds in any process."""
+    if number() == 1:
+        return condition
+    flag = torch.tensor(float(condition), device=device)
+    torch.distributed.all_reduce(flag)
+    return bool(flag)

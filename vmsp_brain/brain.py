@@ -228,8 +228,8 @@ class VMSPBrain(sb.Brain):
         """Each objective's λ, on the simplex of its level."""
         return {
             name: float(value)
-            for names, values in zip(self.hierarchy.names, self.hierarchy.lambdas, strict=True)
-            for name, value in zip(names, values, strict=True)
+            for level in self.hierarchy.levels
+            for name, value in zip(level.names, level.lambdas, strict=True)
         }
 
     # ---------------------------------------------------------------- SpeechBrain's hooks
@@ -379,7 +379,7 @@ class VMSPBrain(sb.Brain):
 
     def primary_metric(self) -> dict[str, str]:
         """How the best checkpoint is found, see `vmsp_brain.run.checkpoints.primary_metric`."""
-        return primary_metric(self.hierarchy.names[0])
+        return primary_metric(self.hierarchy.levels[0].names)
 
     # ---------------------------------------------------------------- processes, data, randomness
 

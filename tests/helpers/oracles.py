@@ -124,6 +124,11 @@ def oracle_gradients(brain: VMSPBrain, batch: MultilingualBatch) -> dict[tuple[i
     return gradients
 
 
+def lambdas_of(brain: VMSPBrain) -> list[Tensor]:
+    """Each level's λ."""
+    return [level.lambdas for level in brain.hierarchy.levels]
+
+
 def project_onto_simplex(vector: Tensor) -> Tensor:
     """By bisection on the threshold, unlike TorchJD's."""
     low, high = vector.min() - 1, vector.max()
@@ -166,15 +171,16 @@ def oracle_step(
     update = {key: torch.zeros_like(value) for key, value in first.items()}
     new_lambdas = []
     multiplier = 1.0
-    for level, names in enumerate(brain.hierarchy.names):
-        if level > 0:
-            multiplier *= PENALTIES[level - 1](brain.epoch)
+    for number, level in enumerate(brain.hierarchy.levels):
+        names = level.names
+        if number > 0:
+            multiplier *= PENALTIES[number - 1](brain.epoch)
         gramian = torch.zeros(len(names), len(names), dtype=torch.float64)
         for gradients in gradients_of_processes:
             for i, j in itertools.product(range(len(names)), repeat=2):
                 product = row(gradients, 0, names[i]) @ row(gradients, 1, names[j])
                 gramian[i, j] += product / processes
-        old = lambdas[level].double()
+        old = lambdas[number].double()
         new = project_onto_simplex(old - GAMMA * (gramian @ old + 0.1 * old))
         new = new if updates_weights else old
         new_lambdas.append(new)

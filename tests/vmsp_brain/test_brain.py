@@ -9,6 +9,7 @@ from torchjd.aggregation import UPGradWeighting
 
 from tests.helpers.oracles import (
     assert_close,
+    lambdas_of,
     make_batch,
     make_brain,
     oracle_gradients,
@@ -45,16 +46,16 @@ def test_gradients_and_lambda_are_those_of_separate_backward_passes(
     order, languages, pairs, encoder, ssl
 ):
     brain = make_brain(order, languages, pairs, encoder, ssl)
-    lambdas = list(brain.hierarchy.lambdas)
+    lambdas = lambdas_of(brain)
     for epoch, seeds in [(1, (1, 2)), (7, (3, 4))]:
         brain.on_stage_start(Stage.TRAIN, epoch)
         batch = make_batch(brain, *seeds)
         gradients = oracle_gradients(brain, batch)
         expected, lambdas = oracle_step(brain, [gradients], lambdas)
         assert_close(step_gradients(brain, batch), expected)
-        for found, value in zip(brain.hierarchy.lambdas, lambdas, strict=True):
+        for found, value in zip(lambdas_of(brain), lambdas, strict=True):
             torch.testing.assert_close(found, value, rtol=1e-5, atol=1e-7)
-    spread = max(float(values.max() - values.min()) for values in brain.hierarchy.lambdas)
+    spread = max(float(values.max() - values.min()) for values in lambdas_of(brain))
     assert spread > 0.01, "γ is too small for λ to tell anything"
 
 
@@ -69,7 +70,7 @@ def test_each_draw_changes_the_update(changed: int):
     for name in before:
         if before[name].norm() > 0:
             assert not torch.allclose(before[name], after[name]), name
-    assert not torch.equal(reference.hierarchy.lambdas[0], brain.hierarchy.lambdas[0])
+    assert not torch.equal(lambdas_of(reference)[0], lambdas_of(brain)[0])
 
 
 def test_accumulation_averages_the_rows_over_the_micro_batches():
@@ -84,9 +85,9 @@ def test_accumulation_averages_the_rows_over_the_micro_batches():
                 total[name] += value[name] / 2
         brain.step += 1
     brain.step = 0
-    expected, lambdas = oracle_step(brain, [gradients], brain.hierarchy.lambdas)
+    expected, lambdas = oracle_step(brain, [gradients], lambdas_of(brain))
     assert_close(step_gradients(brain, *batches), expected)
-    torch.testing.assert_close(brain.hierarchy.lambdas[0], lambdas[0], rtol=1e-5, atol=1e-7)
+    torch.testing.assert_close(lambdas_of(brain)[0], lambdas[0], rtol=1e-5, atol=1e-7)
 
 
 def test_a_gradient_scaler_changes_neither_lambda_nor_the_unscaled_update():
@@ -133,8 +134,8 @@ def test_a_loss_that_is_not_finite_is_left_out_and_named(caplog, bad):
     batch = make_batch(brain)
     gradients = oracle_gradients(brain, batch)
     gradients[0, "asr/fr"] = {k: torch.zeros_like(v) for k, v in gradients[0, "asr/fr"].items()}
-    _, lambdas = oracle_step(brain, [gradients], brain.hierarchy.lambdas)
-    lambdas[0] = brain.hierarchy.lambdas[0]  # rests: a row of the level's Gramian is missing
+    _, lambdas = oracle_step(brain, [gradients], lambdas_of(brain))
+    lambdas[0] = lambdas_of(brain)[0]  # rests: a row of the level's Gramian is missing
     objective.loss = sometimes_bad
     found = step_gradients(brain, batch)
     expected = {
@@ -149,7 +150,7 @@ def test_a_loss_that_is_not_finite_is_left_out_and_named(caplog, bad):
         if name.startswith("encoder.")
     }
     assert_close({name: found[name] for name in expected}, expected)
-    for value, oracle in zip(brain.hierarchy.lambdas, lambdas, strict=True):
+    for value, oracle in zip(lambdas_of(brain), lambdas, strict=True):
         torch.testing.assert_close(value.double(), oracle.double(), rtol=1e-5, atol=1e-7)
     assert "the loss of asr/fr is not finite" in caplog.text
     assert "asr/en" not in caplog.text

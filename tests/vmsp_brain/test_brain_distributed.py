@@ -21,6 +21,7 @@ from torch import Tensor, nn
 
 from tests.helpers.oracles import (
     assert_close,
+    lambdas_of,
     make_batch,
     make_brain,
     oracle_gradients,
@@ -93,7 +94,7 @@ def take_steps(rank: int, folder: Path) -> None:
         sent.append([])
         brain.step += 1
         brain.fit_batch(batch_of(brain, rank, step))
-        lambdas.append([values.clone() for values in brain.hierarchy.lambdas])
+        lambdas.append([values.clone() for values in lambdas_of(brain)])
     end = {name: p.detach() for name, p in brain.modules.named_parameters()}
     torch.save((start, end, lambdas, sent), folder / f"{rank}.pt")
 
@@ -122,7 +123,7 @@ def test_parameters_after_many_steps_are_those_of_the_formula(runs):
     with torch.no_grad():
         for name, parameter in parameters.items():
             parameter.copy_(start[name])
-    current = list(brain.hierarchy.lambdas)
+    current = lambdas_of(brain)
     for step in range(STEPS):
         gradients = []
         for rank in range(PROCESSES):

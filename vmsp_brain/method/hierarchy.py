@@ -8,57 +8,21 @@ VM-MSP). The update of the shared parameters θ is
 with λ on the simplex of its own level, from that level's weighting, and η from the penalties.
 """
 
-import copy
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
-from fnmatch import fnmatchcase
 from typing import Any
 
 import torch
 from torch import Tensor
-from torchjd.aggregation import ConstantWeighting, MoDoWeighting, Weighting
+from torchjd.aggregation import Weighting
 
+from vmsp_brain.method.level import Level
 from vmsp_brain.method.penalties import Penalty
-from vmsp_brain.method.weightings import restore_weighting, takes_cross_gramian, weighting_state
 
 ORDERS = {
     "UAS": ("asr/*", "st/*", "ssl"),
     "USA": ("st/*", "asr/*", "ssl"),
 }
 """The paper's two orders, primary level first: UAS puts recognition on top, USA translation."""
-
-
-@dataclass
-class Level:
-    """One level: objectives that are traded off against each other.
-
-    Arguments
-    ---------
-    objectives : list of str
-        Names or patterns: ``asr/fr``, ``asr/*``, ``*/fr-en``, ``ssl``.
-    weighting : Weighting
-        Gives λ from the level's Gramian; MoDo (Chen et al., JMLR 2024) unless said otherwise.
-    penalty : callable, optional
-        η between the level above and this one, see `vmsp_brain.method.penalties`. The primary level
-        has none, every other level needs one.
-    weights : dict, optional
-        Constant weights by name or pattern, in place of a weighting: static weighting. They are
-        taken as they are, not made to sum to 1.
-    epochs : tuple of int
-        First and last epoch in which the level's objectives are trained at all; no last one means
-        to the end. For training in stages.
-    """
-
-    objectives: Sequence[str]
-    weighting: Weighting = field(default_factory=lambda: MoDoWeighting(gamma=0.01, rho=0.0))
-    penalty: Penalty | None = None
-    weights: Mapping[str, float] | None = None
-    epochs: tuple[int, int | None] = (1, None)
-
-    def is_trained(self, epoch: int) -> bool:
-        """Whether the level's objectives are trained in this epoch (1, 2, ...)."""
-        first, last = self.epochs
-        return first <= epoch and (last is None or epoch <= last)
 
 
 class Hierarchy:
@@ -83,32 +47,26 @@ class Hierarchy:
     >>> from vmsp_brain.method.penalties import LinearPenalty
     >>> levels = [Level(["asr/*"]), Level(["ssl"], penalty=LinearPenalty(0.5))]
     >>> hierarchy = Hierarchy(levels, ["ssl", "asr/en", "asr/fr"])
-    >>> hierarchy.names
+    >>> [level.names for level in hierarchy.levels]
     [['asr/en', 'asr/fr'], ['ssl']]
     >>> hierarchy.multipliers(epoch=1)
     [1.0, 0.5]
     """
 
     def __init__(self, levels: Sequence[Level], objectives: Iterable[str]) -> None:
-        self.levels = list(levels)
-        self.names = _objectives_of_levels(self.levels, list(objectives))
-        _check_levels(self.levels)
-        self.weightings = [
-            _weighting(level, names) for level, names in zip(self.levels, self.names, strict=True)
-        ]
-        self.cross = [takes_cross_gramian(weighting) for weighting in self.weightings]
-        self.lambdas = [lambdas.clone() for lambdas in self._uniform_lambdas()]
-        self.validation_losses: list[list[float]] = [[] for _ in self.levels]
+        objectives = list(objectives)
+        _check_objectives(levels, objectives)
+        _check_levels(levels)
+        self.levels = [level.over(objectives) for level in levels]
 
     @property
     def objectives(self) -> list[str]:
         """All objectives, level by level."""
-        return [name for names in self.names for name in names]
+        return [name for level in self.levels for name in level.names]
 
     def penalties(self, epoch: int) -> list[float]:
         """η_1, η_2, ... in this epoch (1, 2, ...), one between each two levels."""
-        lower = zip(self.levels[1:], self.validation_losses[1:], strict=True)
-        return [float(level.penalty(epoch, losses)) for level, losses in lower]
+        return [float(level.penalty(epoch, level.validation_losses)) for level in self.levels[1:]]
 
     def multipliers(self, epoch: int) -> list[float]:
         """What each level counts in this epoch: 1, η_1, η_1·η_2, ..."""
@@ -119,14 +77,12 @@ class Hierarchy:
 
     def trained(self, epoch: int) -> set[str]:
         """The objectives that are trained in this epoch."""
-        levels = zip(self.levels, self.names, strict=True)
-        return {name for level, names in levels if level.is_trained(epoch) for name in names}
+        return {name for level in self.levels if level.is_trained(epoch) for name in level.names}
 
     def record_validation(self, losses: Mapping[str, float]) -> None:
         """Remember the validation losses of an epoch that ends; adaptive penalties look at them."""
-        for history, names in zip(self.validation_losses, self.names, strict=True):
-            known = [losses[name] for name in names if name in losses]  # --debug sees few of them
-            history.append(sum(known) / len(known) if known else float("nan"))
+        for level in self.levels:
+            level.record_validation(losses)
 
     def update_lambdas(self, gramians: Sequence[Tensor]) -> None:
         """Let every level's weighting set its λ.
@@ -135,45 +91,31 @@ class Hierarchy:
         ---------
         gramians : list of Tensor
             For each level the Gramian of its objectives, (M, M), the cross-Gramian
-            J(ξ1) J(ξ2)^T where `cross` says so. A level keeps its λ if it is not finite.
+            J(ξ1) J(ξ2)^T if the level takes that. A level keeps its λ if it is not finite.
         """
-        for i, (weighting, gramian) in enumerate(zip(self.weightings, gramians, strict=True)):
-            if gramian.isfinite().all():
-                self.lambdas[i] = weighting(gramian).detach().to(gramian)
+        for level, gramian in zip(self.levels, gramians, strict=True):
+            level.update_lambdas(gramian)
 
     @property
     def adapts(self) -> bool:
         """Whether any λ depends on the gradients."""
-        return not all(isinstance(weighting, ConstantWeighting) for weighting in self.weightings)
+        return any(level.adapts for level in self.levels)
 
     def weights(self, epoch: int) -> Tensor:
         """Each objective's weight in the update, multiplier times λ, (M,), in level order."""
-        return self._multiplied(self.lambdas, epoch)
+        return self._multiplied([level.lambdas for level in self.levels], epoch)
 
     def uniform_weights(self, epoch: int) -> Tensor:
         """`weights`, had each level the uniform λ (or its constants, if it has those)."""
-        return self._multiplied(self._uniform_lambdas(), epoch)
+        return self._multiplied([level.uniform_lambdas for level in self.levels], epoch)
 
     def _multiplied(self, lambdas: Sequence[Tensor], epoch: int) -> Tensor:
         multipliers = self.multipliers(epoch)
         return torch.cat([m * each for m, each in zip(multipliers, lambdas, strict=True)])
 
-    def _uniform_lambdas(self) -> list[Tensor]:
-        return [
-            weighting.weights
-            if isinstance(weighting, ConstantWeighting)
-            else torch.full((len(names),), 1.0 / len(names), dtype=torch.float64)
-            for names, weighting in zip(self.names, self.weightings, strict=True)
-        ]
-
     def state_dict(self) -> dict[str, Any]:
-        """λ and the weightings' state, for a checkpoint."""
-        return {
-            "names": self.names,
-            "lambdas": self.lambdas,
-            "weightings": [weighting_state(weighting) for weighting in self.weightings],
-            "validation_losses": self.validation_losses,
-        }
+        """λ, the weightings' state and the history of every level, for a checkpoint."""
+        return {"levels": [level.state_dict() for level in self.levels]}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Go on from a checkpoint's λ.
@@ -181,18 +123,18 @@ class Hierarchy:
         Raises
         ------
         ValueError
-            If the checkpoint's levels hold other objectives.
+            If the checkpoint's levels hold other objectives, or have other weightings.
         """
-        if state["names"] != self.names:
+        saved = [level_state["names"] for level_state in state["levels"]]
+        names = [level.names for level in self.levels]
+        if saved != names:
             raise ValueError(
-                f"The checkpoint's hierarchy is {state['names']}, this run's is {self.names}. "
+                f"The checkpoint's hierarchy is {saved}, this run's is {names}. "
                 "Resume with the hierarchy the run was started with, or choose a new "
                 "output_folder."
             )
-        self.lambdas = [lambdas.clone() for lambdas in state["lambdas"]]
-        self.validation_losses = [list(losses) for losses in state["validation_losses"]]
-        for weighting, saved in zip(self.weightings, state["weightings"], strict=True):
-            restore_weighting(weighting, saved)
+        for level, level_state in zip(self.levels, state["levels"], strict=True):
+            level.load_state_dict(level_state)
 
 
 def hierarchy_in_order(
@@ -242,46 +184,25 @@ def hierarchy_in_order(
     return Hierarchy(levels, objectives)
 
 
-def _objectives_of_levels(levels: list[Level], objectives: list[str]) -> list[list[str]]:
-    names = [[name for name in objectives if _matches(level, name)] for level in levels]
-    for number, (level, matched) in enumerate(zip(levels, names, strict=True), start=1):
-        if not matched:
+def _check_objectives(levels: Sequence[Level], objectives: Sequence[str]) -> None:
+    for number, level in enumerate(levels, start=1):
+        if not any(level.matches(name) for name in objectives):
             raise ValueError(
                 f"Level {number} of the hierarchy, {list(level.objectives)}, matches no objective. "
                 f"The objectives are {', '.join(objectives)}. Remove the level or correct its "
                 "patterns."
             )
     for name in objectives:
-        found_in = [str(number) for number, level in enumerate(levels, 1) if _matches(level, name)]
-        if len(found_in) != 1:
-            found = f"levels {' and '.join(found_in)}" if found_in else "no level"
+        numbers = [str(number) for number, level in enumerate(levels, 1) if level.matches(name)]
+        if len(numbers) != 1:
+            found = f"levels {' and '.join(numbers)}" if numbers else "no level"
             raise ValueError(
                 f"Objective {name!r} is in {found} of the hierarchy, expected exactly one. "
                 "Correct the levels' patterns."
             )
-    return names
 
 
-def _weighting(level: Level, names: list[str]) -> Weighting:
-    if level.weights is None:
-        return copy.deepcopy(level.weighting)  # levels given one object would share its λ
-    values = []
-    for name in names:
-        found = [value for key, value in level.weights.items() if fnmatchcase(name, key)]
-        if len(found) != 1 or found[0] < 0:
-            raise ValueError(
-                f"weights: objective {name!r} has {found or 'no weight'} among {level.weights}, "
-                "expected exactly one, not negative."
-            )
-        values.append(float(found[0]))
-    return ConstantWeighting(torch.tensor(values, dtype=torch.float64))
-
-
-def _matches(level: Level, name: str) -> bool:
-    return any(fnmatchcase(name, pattern) for pattern in level.objectives)
-
-
-def _check_levels(levels: list[Level]) -> None:
+def _check_levels(levels: Sequence[Level]) -> None:
     if not levels:
         raise ValueError("A hierarchy needs at least one level.")
     if levels[0].penalty is not None:

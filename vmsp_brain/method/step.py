@@ -299,17 +299,18 @@ class GradientStep:
         if not self.plan.updates_weights:
             return []
         rows = self.rows if self.keeps_rows else self.sketched_rows
-        found = {
-            cross: rows.gramian(self.plan.selected, cross) for cross in {*self.hierarchy.cross}
+        whole = {
+            cross: rows.gramian(self.plan.selected, cross)
+            for cross in {level.takes_cross_gramian for level in self.hierarchy.levels}
         }
         unknown = [self.rows.index[name] for name in self.left_out]
-        for gramian in found.values():
+        for gramian in whole.values():
             gramian[unknown, :] = gramian[:, unknown] = torch.nan
         gramians, start = [], 0
-        for names, cross in zip(self.hierarchy.names, self.hierarchy.cross, strict=True):
-            own = slice(start, start + len(names))
-            gramians.append(found[cross][own, own])
-            start += len(names)
+        for level in self.hierarchy.levels:
+            end = start + len(level.names)
+            gramians.append(whole[level.takes_cross_gramian][start:end, start:end])
+            start = end
         return gramians
 
     def cosines(self) -> Cosines:

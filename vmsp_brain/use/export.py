@@ -90,7 +90,7 @@ def _chosen_checkpoints(run: RunFolder, average: int | None) -> list[Checkpoint]
         hierarchy = load_hyperpyyaml(StringIO(_dumped({"hierarchy": run.settings["hierarchy"]})))[
             "hierarchy"
         ]
-        best = checkpointer.find_checkpoint(**primary_metric(hierarchy.names[0]))
+        best = checkpointer.find_checkpoint(**primary_metric(hierarchy.levels[0].names))
         found = [best] if best else []
     else:
         found = checkpointer.find_checkpoints(

@@ -62,8 +62,8 @@ def test_the_hierarchy_of_the_readme(tmp_path):
         (tmp_path / name).symlink_to(ROOT / "hparams" / name)
     overrides = f"data_folder: anywhere\noutput_folder: {tmp_path}\nd_model: 16\nd_ffn: 16"
     hierarchy = ExperimentFile(str(tmp_path / "mine.yaml"), overrides).load()["hierarchy"]
-    assert hierarchy.names[0] == ["asr/fr", "st/fr-en"]
-    assert len(hierarchy.names[1]) == 7
+    assert hierarchy.levels[0].names == ["asr/fr", "st/fr-en"]
+    assert len(hierarchy.levels[1].names) == 7
 
 
 RECIPES = {

@@ -11,6 +11,7 @@ from torchjd.aggregation import MoDoWeighting
 
 from tests.helpers.oracles import (
     assert_close,
+    lambdas_of,
     make_batch,
     make_brain,
     oracle_gradients,
@@ -55,14 +56,14 @@ def small_brain(
 @pytest.mark.parametrize("first_step", [0, 1], ids=["measuring", "plain"])
 def test_selected_layers_get_lambda_and_the_others_the_uniform_combination(selected, first_step):
     brain = small_brain(selected, first_step)
-    lambdas = list(brain.hierarchy.lambdas)
+    lambdas = lambdas_of(brain)
     for epoch, seeds in ((1, (1, 2)), (7, (3, 4))):
         brain.on_stage_start(Stage.TRAIN, epoch)
         batch = make_batch(brain, *seeds)
         gradients = oracle_gradients(brain, batch)
         expected, lambdas = oracle_step(brain, [gradients], lambdas, selected, bool(selected))
         assert_close(step_gradients(brain, batch), expected)
-        for found, value in zip(brain.hierarchy.lambdas, lambdas, strict=True):
+        for found, value in zip(lambdas_of(brain), lambdas, strict=True):
             torch.testing.assert_close(found, value, rtol=1e-5, atol=1e-7)
 
 
@@ -75,7 +76,7 @@ def test_other_encoders_are_split_alike(encoder, selected, checkpointing):
     batch = make_batch(brain)
     gradients = oracle_gradients(brain, batch)
     updates = selected != []
-    expected, _ = oracle_step(brain, [gradients], brain.hierarchy.lambdas, selected, updates)
+    expected, _ = oracle_step(brain, [gradients], lambdas_of(brain), selected, updates)
     assert_close(step_gradients(brain, batch), expected)
 
 
@@ -90,14 +91,14 @@ def test_with_all_layers_selected_efficient_mode_is_the_exact_method():
 @pytest.mark.parametrize("selected", [None, ["block_02"], []])
 def test_between_two_updates_of_lambda_a_step_takes_the_last_one(selected):
     brain = small_brain(selected, first_step=3, update_weights_every=3)
-    lambdas = list(brain.hierarchy.lambdas)
+    lambdas = lambdas_of(brain)
     for step in (3, 4, 5, 6):
         batch = make_batch(brain, step, 100 + step)
         gradients = oracle_gradients(brain, batch)
         updates = step % 3 == 0 and selected != []
         expected, lambdas = oracle_step(brain, [gradients], lambdas, selected, updates)
         assert_close(step_gradients(brain, batch), expected)
-        for found, value in zip(brain.hierarchy.lambdas, lambdas, strict=True):
+        for found, value in zip(lambdas_of(brain), lambdas, strict=True):
             torch.testing.assert_close(found, value, rtol=1e-5, atol=1e-7)
 
 
@@ -105,14 +106,14 @@ def test_between_two_updates_of_lambda_a_step_takes_the_last_one(selected):
 @pytest.mark.parametrize("size", [32, 10**6])
 def test_a_sketched_step_takes_the_last_lambda_and_estimates_the_next(selected, size):
     brain = small_brain(selected, sketch_size=size)
-    lambdas = list(brain.hierarchy.lambdas)
+    lambdas = lambdas_of(brain)
     for seeds in ((1, 2), (3, 4)):
         batch = make_batch(brain, *seeds)
         gradients = oracle_gradients(brain, batch)
         expected, _ = oracle_step(brain, [gradients], lambdas, selected, updates_weights=False)
         _, exact = oracle_step(brain, [gradients], lambdas, selected)
         assert_close(step_gradients(brain, batch), expected)
-        lambdas = list(brain.hierarchy.lambdas)
+        lambdas = lambdas_of(brain)
         for found, value in zip(lambdas, exact, strict=True):
             assert found.sum() == pytest.approx(1.0)
             if size == 10**6:  # columns for every parameter: nothing is lost
@@ -255,13 +256,13 @@ def test_modo_reaches_the_pareto_front_of_two_quadratics():
     end = descend(hierarchy, Point(0.5, 3.0), losses, steps=2000, rate=0.02)
     assert abs(end[1]) < 0.02
     assert -1.0 < end[0] < 1.0
-    [lambdas] = hierarchy.lambdas
+    [level] = hierarchy.levels
     gradients = [
         scale * (end - minimum) for scale, minimum in zip(scales.values(), minima, strict=True)
     ]
-    combined = sum(w * g for w, g in zip(lambdas.float(), gradients, strict=True))
+    combined = sum(w * g for w, g in zip(level.lambdas.float(), gradients, strict=True))
     assert combined.norm() < 0.03  # Pareto stationary
-    assert lambdas[0] > 0.9  # the smaller gradients' objective; uniform weights end at -2/3
+    assert level.lambdas[0] > 0.9  # the smaller gradients' objective; uniform weights end at -2/3
 
 
 @pytest.mark.parametrize("eta", [0.0, 1.0, 9.0, 99.0])

@@ -1,0 +1,149 @@
+"""A level of the hierarchy: objectives that are traded off against each other."""
+
+import copy
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from fnmatch import fnmatchcase
+from typing import Any
+
+import torch
+from torch import Tensor
+from torchjd.aggregation import ConstantWeighting, MoDoWeighting, Weighting
+
+from vmsp_brain.method.penalties import Penalty
+from vmsp_brain.method.weightings import restore_weighting, takes_cross_gramian, weighting_state
+
+
+@dataclass(eq=False)
+class Level:
+    """One level: objectives that are traded off against each other.
+
+    As it is declared, it is over no objectives; a `vmsp_brain.method.hierarchy.Hierarchy` holds
+    copies that are `over` its objectives and own what training makes of them.
+
+    Arguments
+    ---------
+    objectives : list of str
+        Names or patterns: ``asr/fr``, ``asr/*``, ``*/fr-en``, ``ssl``.
+    weighting : Weighting
+        Gives λ from the level's Gramian; MoDo (Chen et al., JMLR 2024) unless said otherwise.
+    penalty : callable, optional
+        η between the level above and this one, see `vmsp_brain.method.penalties`. The primary level
+        has none, every other level needs one.
+    weights : dict, optional
+        Constant weights by name or pattern, in place of a weighting: static weighting. They are
+        taken as they are, not made to sum to 1.
+    epochs : tuple of int
+        First and last epoch in which the level's objectives are trained at all; no last one means
+        to the end. For training in stages.
+
+    Attributes
+    ----------
+    names : list of str
+        The level's objectives.
+    lambdas : Tensor
+        λ, (M,), in their order, float64.
+    validation_losses : list of float
+        Their mean validation loss after each epoch so far.
+
+    Example
+    -------
+    >>> level = Level(["asr/*"]).over(["ssl", "asr/en", "asr/fr"])
+    >>> level.names, level.lambdas.tolist()
+    (['asr/en', 'asr/fr'], [0.5, 0.5])
+    """
+
+    objectives: Sequence[str]
+    weighting: Weighting = field(default_factory=lambda: MoDoWeighting(gamma=0.01, rho=0.0))
+    penalty: Penalty | None = None
+    weights: Mapping[str, float] | None = None
+    epochs: tuple[int, int | None] = (1, None)
+    names: list[str] = field(init=False, default_factory=list)
+    lambdas: Tensor = field(init=False, default_factory=lambda: torch.zeros(0, dtype=torch.float64))
+    validation_losses: list[float] = field(init=False, default_factory=list)
+
+    def over(self, objectives: Iterable[str]) -> "Level":
+        """A new level like this one, over those of the objectives that its patterns match.
+
+        Raises
+        ------
+        ValueError
+            If an objective has no constant weight, or two, or the weighting takes no Gramian.
+        """
+        level = replace(self)
+        level.names = [name for name in objectives if self.matches(name)]
+        if self.weights is None:
+            level.weighting = copy.deepcopy(self.weighting)  # one object would share its λ
+        else:
+            values = [_constant_weight(self.weights, name) for name in level.names]
+            level.weighting = ConstantWeighting(torch.tensor(values, dtype=torch.float64))
+        takes_cross_gramian(level.weighting)
+        level.lambdas = level.uniform_lambdas.clone()
+        return level
+
+    def matches(self, name: str) -> bool:
+        """Whether an objective is of this level."""
+        return any(fnmatchcase(name, pattern) for pattern in self.objectives)
+
+    def is_trained(self, epoch: int) -> bool:
+        """Whether the level's objectives are trained in this epoch (1, 2, ...)."""
+        first, last = self.epochs
+        return first <= epoch and (last is None or epoch <= last)
+
+    @property
+    def adapts(self) -> bool:
+        """Whether λ depends on the gradients."""
+        return not isinstance(self.weighting, ConstantWeighting)
+
+    @property
+    def takes_cross_gramian(self) -> bool:
+        """Whether λ comes from J(ξ1) J(ξ2)^T, see `vmsp_brain.method.weightings`."""
+        return takes_cross_gramian(self.weighting)
+
+    @property
+    def uniform_lambdas(self) -> Tensor:
+        """The uniform λ, or the level's constants, if it has those."""
+        if isinstance(self.weighting, ConstantWeighting):
+            return self.weighting.weights
+        return torch.full((len(self.names),), 1.0 / len(self.names), dtype=torch.float64)
+
+    def update_lambdas(self, gramian: Tensor) -> None:
+        """Let the weighting set λ; it keeps it if the Gramian, (M, M), is not finite."""
+        if gramian.isfinite().all():
+            self.lambdas = self.weighting(gramian).detach().to(gramian)
+
+    def record_validation(self, losses: Mapping[str, float]) -> None:
+        """Remember the mean of the objectives' validation losses, as far as they are known."""
+        known = [losses[name] for name in self.names if name in losses]  # --debug sees few of them
+        self.validation_losses.append(sum(known) / len(known) if known else float("nan"))
+
+    def state_dict(self) -> dict[str, Any]:
+        """λ, the weighting's state and the history, for a checkpoint."""
+        return {
+            "names": self.names,
+            "lambdas": self.lambdas,
+            "weighting": weighting_state(self.weighting),
+            "validation_losses": self.validation_losses,
+        }
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Go on from a checkpoint's λ.
+
+        Raises
+        ------
+        ValueError
+            If the checkpoint's weighting is of another kind.
+        """
+        restore_weighting(self.weighting, state["weighting"])
+        self.lambdas = state["lambdas"].clone()
+        self.validation_losses = list(state["validation_losses"])
+
+
+def _constant_weight(weights: Mapping[str, float], name: str) -> float:
+    values = [value for key, value in weights.items() if fnmatchcase(name, key)]
+    if len(values) != 1 or values[0] < 0:
+        raise ValueError(
+            f"weights: objective {name!r} has {values or 'no weight'} among {weights}, "
+            "expected exactly one, not negative."
+        )
+    return float(values[0])

@@ -1,9 +1,10 @@
-# make train   everything from a bare machine (Python 3.11) to test WER and BLEU on mini-CoVoST
-# make test    everything from a bare machine to the test suite's result
-# make recipes every recipe of the paper on mini-CoVoST, and a report of all of them (2 hours)
-# make install the set-up that both need
-# make lint    ruff's format and lint
-# make clean   removes what the others made
+# make train      everything from a bare machine (Python 3.11) to test WER and BLEU on mini-CoVoST
+# make test       everything from a bare machine to the test suite's result
+# make test-fast  those tests that start no process
+# make recipes    every recipe of the paper on mini-CoVoST, and a report of all of them (2 hours)
+# make install    the set-up that all need
+# make lint       ruff's format and lint
+# make clean      removes what the others made
 
 PYTHON ?= $(shell command -v python3.11 || echo python3)
 VENV := .venv
@@ -15,7 +16,7 @@ export MPLCONFIGDIR := $(CURDIR)/.cache/matplotlib
 
 CORPUS := data/mini_covost/mini_covost.json
 
-.PHONY: install train recipes test lint clean
+.PHONY: install train recipes test test-fast lint clean
 
 install: $(INSTALLED)
 
@@ -50,7 +51,10 @@ results/recipes/%/results.json: | $(INSTALLED) $(CORPUS)
 	$(TRAIN) hparams/$*.yaml --base=mini.yaml $(RECIPE) --output_folder=$(@D)
 
 test: $(INSTALLED) lint
-	$(VENV)/bin/python -m pytest
+	$(VENV)/bin/python -m pytest --numprocesses=auto
+
+test-fast: $(INSTALLED)
+	$(VENV)/bin/python -m pytest --numprocesses=auto -m "not slow"
 
 lint: $(INSTALLED)
 	$(VENV)/bin/ruff check .

@@ -1,5 +1,34 @@
-"""Tests never reach for the network: a name on a model hub that is not there fails at once."""
+"""What every test can count on: no network, one thread, and processes only where `slow` says so."""
 
 import os
 
-os.environ["HF_HUB_OFFLINE"] = "1"
+os.environ["HF_HUB_OFFLINE"] = "1"  # a name on a model hub that is not there fails at once
+os.environ["OMP_NUM_THREADS"] = "1"  # more only wait for each other on models this small
+
+import multiprocessing.process
+import subprocess
+from collections.abc import Iterator
+
+import pytest
+import torch
+
+torch.set_num_threads(1)
+
+
+@pytest.fixture(autouse=True)
+def _seed() -> None:
+    torch.manual_seed(0)
+
+
+def _refuse(*_arguments, **_options) -> None:
+    pytest.fail("A test that starts a process, itself or by a fixture, is to be marked slow.")
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_protocol(item: pytest.Item) -> Iterator[None]:
+    """Let none but slow tests start a process."""
+    with pytest.MonkeyPatch.context() as patch:
+        if item.get_closest_marker("slow") is None:
+            patch.setattr(subprocess.Popen, "__init__", _refuse)
+            patch.setattr(multiprocessing.process.BaseProcess, "start", _refuse)
+        return (yield)

@@ -13,6 +13,8 @@ import pytest
 from tests.helpers.commands import ROOT, TINY
 from tests.helpers.corpus import write_clip
 
+pytestmark = pytest.mark.slow
+
 BLOCK = re.compile(r"```(bash|python)\n(.*?)```", re.DOTALL)
 SMALLER = {
     "make_mini_covost.py": ["--train=24", "--dev=3", "--test=3"],

@@ -32,6 +32,8 @@ from vmsp_brain.brain import VMSPBrain
 from vmsp_brain.method.hierarchy import Level
 from vmsp_brain.run.scores import Hypothesis
 
+pytestmark = pytest.mark.slow
+
 PROCESSES = 2
 CASE = ("UAS", ["en", "fr", "de"], ["fr-en", "de-en"])
 STEPS = 20

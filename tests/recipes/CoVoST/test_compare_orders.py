@@ -39,6 +39,7 @@ def test_one_report_in_three_forms_with_its_figures(output):
     assert set(json.loads((output / "report.json").read_text())["runs"]) == {"uas", "usa"}
 
 
+@pytest.mark.slow
 def test_bleu_and_p_value_are_those_of_sacrebleu_on_the_same_files(output, runs, tmp_path):
     columns = []
     for run in runs:

@@ -9,6 +9,8 @@ from evaluate import main
 from tests.helpers.commands import call
 from vmsp_brain.use.export import export_run
 
+pytestmark = pytest.mark.slow
+
 
 def evaluate(*arguments, check: bool = True):
     return call(main, *arguments, check=check)

@@ -15,6 +15,8 @@ from vmsp_brain.run.folder import RunFolder
 from vmsp_brain.use.export import export_run, load_model
 from vmsp_brain.use.model_card import model_card
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture(scope="module")
 def model(uas_run, tmp_path_factory) -> Path:

@@ -12,6 +12,8 @@ from vmsp_brain.data.vocabularies import train_tokenizers
 from vmsp_brain.run.experiment_file import ExperimentFile
 from vmsp_brain.run.init_from import adopt_tokenizers, start_from_earlier_run
 
+pytestmark = pytest.mark.slow
+
 
 def hparams_of(*arguments) -> dict:
     """What a command line makes of the experiment, in this process."""

@@ -12,6 +12,8 @@ from tests.helpers.saved_speechbrain_models import CONFORMER, TOGETHER, save_spe
 from tests.helpers.small_models import small_encoder_of
 from vmsp_brain.encoders.speechbrain_model import speechbrain_encoder
 
+pytestmark = pytest.mark.slow
+
 LANGUAGES = ("--languages=[en, fr]", "--pairs=[fr-en]", "--conformer=")
 EFFICIENT = ("--efficient=True", "--layer_selection={warm_up: 1, max_layers: 1, threshold: 1.0}")
 

@@ -16,6 +16,8 @@ from tests.helpers.commands import command, last_parameters, run
 from vmsp_brain.data.manifests import read_manifest
 from vmsp_brain.run.folder import RunFolder
 
+pytestmark = pytest.mark.slow
+
 
 def test_results_agree_with_the_table_and_the_hypotheses(uas_run):
     out, printed = uas_run

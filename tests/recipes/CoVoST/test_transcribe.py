@@ -10,6 +10,8 @@ from tests.helpers.corpus import write_clip
 from transcribe import main
 from vmsp_brain.encoders import ConformerEncoder
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture
 def clip(tmp_path: Path) -> Path:

@@ -8,10 +8,13 @@ import sys
 from pathlib import Path
 from string import ascii_lowercase
 
+import pytest
 import soundfile
 import torch
 
 from vmsp_brain.data.manifests import COLUMNS
+
+pytestmark = pytest.mark.slow
 
 ROOT = Path(__file__).parents[3]
 LANGUAGES = ("en", "fr")

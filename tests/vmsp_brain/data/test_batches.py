@@ -280,7 +280,7 @@ def test_batch_holds_items_that_are_all_empty():
     assert tokens.numel() == 0 or not lengths.any()
 
 
-@pytest.mark.parametrize("num_workers", [0, 1])
+@pytest.mark.parametrize("num_workers", [0, pytest.param(1, marks=pytest.mark.slow)])
 def test_batches_travel_through_the_data_loader(num_workers):
     keys = sampler(steps=3)
     loader = DataLoader(

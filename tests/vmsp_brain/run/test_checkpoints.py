@@ -213,6 +213,7 @@ def save_on_a_full_disk(folder: Path) -> None:
     checkpointer.save_checkpoint()
 
 
+@pytest.mark.slow
 def test_a_full_disk_leaves_the_previous_checkpoint_loadable(tmp_path):
     model = torch.nn.Linear(300, 300)
     weight = model.weight.detach().clone()

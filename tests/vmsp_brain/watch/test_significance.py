@@ -19,6 +19,7 @@ SYSTEMS = {
 }
 
 
+@pytest.mark.slow
 def test_bleu_and_p_values_are_those_of_sacrebleus_command(tmp_path):
     def lines(name: str, texts: list[str]) -> str:
         path = tmp_path / name

@@ -1,28 +1,14 @@
 """Archives as they should be, and as an attacker makes them."""
 
-import io
 import tarfile
 from pathlib import Path
 
 import pytest
 
 from corpus.archive import ArchiveError, check_archive, extract_member
+from tests.helpers.archives import make_archive, member
 
 TEXT = b"path\ttranslation\tsplit\n" * 1000
-
-
-def make_archive(path: Path, *members: tuple[tarfile.TarInfo, bytes]) -> Path:
-    with tarfile.open(path, "w:gz") as archive:
-        for info, content in members:
-            info.size = len(content)
-            archive.addfile(info, io.BytesIO(content))
-    return path
-
-
-def member(name: str, kind: bytes = tarfile.REGTYPE, link: str = "") -> tarfile.TarInfo:
-    info = tarfile.TarInfo(name)
-    info.type, info.linkname, info.mode = kind, link, 0o777
-    return info
 
 
 def anything(_: Path) -> None:

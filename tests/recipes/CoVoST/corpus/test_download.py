@@ -4,12 +4,12 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from test_archive import make_archive, member
 
 from corpus.download import download_covost, next_steps
 from corpus.prepare import prepare_covost
 from corpus.tsv import CorpusError
 from download_covost import main
+from tests.helpers.archives import make_archive, member
 from tests.helpers.corpus import make_corpus
 from tests.helpers.file_server import FileServer, file_server
 

@@ -130,6 +130,7 @@ def test_a_second_run_reads_nothing(copy, data, capsys, monkeypatch):
     assert capsys.readouterr().out.count("unpacked already, kept") == 3
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("save_every", [2, 1000])
 def test_a_killed_run_is_finished_by_the_next(copy, data, corpus, tmp_path, save_every):
     slow = (

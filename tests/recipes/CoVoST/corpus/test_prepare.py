@@ -339,6 +339,7 @@ def test_a_faulty_training_clip_has_no_converted_one(corpus: Path, out: Path, ca
     assert len(list((corpus / "fr" / "flac").iterdir())) == TRAIN - 1 + DEV + TEST
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("convert", [False, True])
 def test_a_killed_run_is_finished_by_the_next(corpus, out, tmp_path, convert: bool):
     shutil.copytree(corpus, tmp_path / "copy")

@@ -37,6 +37,7 @@ def names(file: Path) -> set[str]:
     return {path.name for path in file.parent.iterdir()}
 
 
+@pytest.mark.slow
 def test_a_file_arrives_with_its_checksum(server, file):
     get(server, file)
     assert file.read_bytes() == CONTENT

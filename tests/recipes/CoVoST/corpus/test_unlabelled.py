@@ -113,6 +113,7 @@ def ssl_batching(size: int, ratio: float) -> dict:
     return batching
 
 
+@pytest.mark.slow
 def test_a_run_reads_it(mini_covost, folder, tmp_path):
     done = run(
         "train.py", "uas.yaml", mini_covost, tmp_path / "run", "--languages=[en, fr]",

@@ -17,6 +17,8 @@ from mini_covost.espeak import EspeakError
 from mini_covost.grammar import LANGUAGES
 from mini_covost.make import make_mini_covost
 
+pytestmark = pytest.mark.slow
+
 TARGETS = {"en": "de", "fr": "en", "de": "en", "es": "en", "ca": "en"}
 SIZES = {"train": 20, "dev": 3, "test": 5}
 DEFAULT_SIZES = {"train": 500, "dev": 40, "test": 60}

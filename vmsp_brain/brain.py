@@ -374,7 +374,7 @@ class VMSPBrain(sb.Brain):
         self.checkpointer.delete_checkpoints(
             num_to_keep=0, ckpt_predicate=lambda checkpoint: not checkpoint.meta["end-of-epoch"]
         )
-        if self._in_any_process(self.termination.requested):
+        if processes.any_of(self.termination.requested, self.device):
             self.termination.stop(f"epoch {epoch}; it is complete and saved. {GO_ON}")
 
     def primary_metric(self) -> dict[str, str]:

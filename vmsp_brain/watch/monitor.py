@@ -36,7 +36,6 @@ class Monitor:
 
     def __init__(self, hparams: SimpleNamespace) -> None:
         self.hparams = hparams
-        self._run = RunFolder(hparams.output_folder)
 
     def write_scalars(self, group: str, values: Mapping[str, float | None], step: int) -> None:
         """Write values that belong together to TensorBoard; None is left out.
@@ -54,6 +53,10 @@ class Monitor:
             for name, value in values.items():
                 if value is not None:
                     self._writer.add_scalar(numbered_tag(group, name), value, step)
+
+    @property
+    def _run(self) -> RunFolder:
+        return RunFolder(self.hparams.output_folder)
 
     @property
     def _writer(self) -> SummaryWriter:

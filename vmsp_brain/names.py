@@ -5,6 +5,20 @@
 import re
 from collections.abc import Mapping
 
+_LANGUAGE = "([a-z]{2,3}(?:-[A-Z]{2})?)"
+
+
+def check_language(language: str) -> None:
+    """Refuse what is no language code.
+
+    Raises
+    ------
+    ValueError
+        If it is malformed. A code is lower case, its region upper case.
+    """
+    if not re.fullmatch(_LANGUAGE, language):
+        raise ValueError(f"languages: found {language!r}, expected codes such as fr or zh-CN.")
+
 
 def split_pair(pair: str) -> tuple[str, str]:
     """Source and target language of a pair such as ``fr-en`` or ``zh-CN-en``.
@@ -14,8 +28,7 @@ def split_pair(pair: str) -> tuple[str, str]:
     ValueError
         If the pair is malformed. A language code is lower case, its region upper case.
     """
-    language = "([a-z]{2,3}(?:-[A-Z]{2})?)"
-    match = re.fullmatch(f"{language}-{language}", pair)
+    match = re.fullmatch(f"{_LANGUAGE}-{_LANGUAGE}", pair)
     if not match:
         raise ValueError(
             f"pairs: found {pair!r}, expected source-target such as fr-en or zh-CN-en."

@@ -12,14 +12,14 @@ made in DATA_FOLDER from the copy of CoVoST 2 on the Hugging Face hub.
 """
 
 import argparse
+from collections.abc import Sequence
 from pathlib import Path
 
 from corpus.hf import HUB_NAME, unpack_hf_copy
 from corpus.prepare import prepare_covost
-from corpus.tsv import CorpusError
 
 
-def main() -> None:
+def main(words: Sequence[str] | None = None) -> None:
     """Read the command line."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
@@ -42,14 +42,14 @@ def main() -> None:
     parser.add_argument(
         "--hf_dataset", default=HUB_NAME, help="the copy's name on the hub, or a local folder"
     )
-    arguments = vars(parser.parse_args())
+    arguments = vars(parser.parse_args(words))
     source, copy = arguments.pop("source"), arguments.pop("hf_dataset")
     try:
         if source == "hf":
             corpus = [arguments[name] for name in ("data_folder", "languages", "pairs")]
             unpack_hf_copy(copy, *corpus)
         prepare_covost(**arguments)
-    except (CorpusError, OSError) as error:
+    except (ValueError, OSError) as error:
         parser.exit(1, f"{error}\n")
 
 

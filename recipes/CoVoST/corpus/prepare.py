@@ -18,10 +18,19 @@ from filelock import FileLock, Timeout
 from corpus.clips import Clip, ClipJournal
 from corpus.conversion import converted_path
 from corpus.text import normalize_transcription, normalize_translation
-from corpus.tsv import CorpusError, Row, Source, find_source, read_rows, targets_by_language
+from corpus.tsv import (
+    CorpusError,
+    Row,
+    Source,
+    check_list,
+    find_source,
+    read_rows,
+    targets_by_language,
+)
 from corpus.unlabelled import prepare_unlabelled
 from vmsp_brain.data.manifests import COLUMNS, SPLITS, manifest_path
-from vmsp_brain.files import write_whole
+from vmsp_brain.files import put_in_place, write_whole
+from vmsp_brain.names import check_language
 
 LISTED = 20
 """Faulty rows that an error message lists; the report has all."""
@@ -70,6 +79,7 @@ def prepare_covost(
         If files are missing or malformed, a split is empty, or dev or test rows are faulty.
     """
     data_folder, save_folder = Path(data_folder), Path(save_folder)
+    _check_arguments(languages, pairs, min_duration, max_duration, workers)
     sources = _find_sources(data_folder, languages, pairs)
     made_of = {
         "languages": sorted(languages),
@@ -111,12 +121,16 @@ def _prepare(
     workers: int | None,
 ) -> None:
     languages, convert = made_of["languages"], made_of["convert_audio"]
-    rows = [row for source in sources for row in read_rows(data_folder, source)]
+    readings = [read_rows(data_folder, source) for source in sources]
+    rows = [row for reading in readings for row in reading.rows]
+    notes = [note for reading in readings for note in reading.notes]
+    for note in notes:
+        print(note)
     _check_not_empty(rows, languages, "has no rows in the TSV files")
     clips = _check_clips(data_folder, save_folder, rows, workers, convert)
     for row in rows:
         row.fault = row.fault or _fault(row, clips[_key(row)], *made_of["durations"])
-    report = {"made_of": made_of, **_report(rows, clips)}
+    report = {"made_of": made_of, "notes": notes, **_report(rows, clips)}
     _print_report(report)
     write_whole(save_folder / "rejected.json", _to_json(report["rejected"]))
     if not made_of["drop_faulty_evaluation_rows"]:
@@ -144,8 +158,8 @@ def _changed_together(save_folder: Path) -> Iterator[Path]:
         yield new
         _report_path(save_folder).unlink(missing_ok=True)
         for path in sorted(new.glob("*.csv")):
-            path.replace(save_folder / path.name)
-        _report_path(new).replace(_report_path(save_folder))
+            put_in_place(path, save_folder / path.name)
+        put_in_place(_report_path(new), _report_path(save_folder))
     finally:
         shutil.rmtree(new)
 
@@ -154,23 +168,56 @@ def _report_path(folder: Path) -> Path:
     return folder / "preparation.json"
 
 
+def _check_arguments(
+    languages: Sequence[str],
+    pairs: Sequence[str],
+    min_duration: float,
+    max_duration: float,
+    workers: int | None,
+) -> None:
+    check_list("languages", languages)
+    check_list("pairs", pairs)
+    for language in languages:
+        check_language(language)
+    if not 0 <= min_duration < max_duration:
+        raise CorpusError(
+            f"min_duration, max_duration: found {min_duration} and {max_duration} s, expected 0 or "
+            "more, and more than that."
+        )
+    if workers is not None and workers < 1:
+        raise CorpusError(f"workers: found {workers}, expected 1 or more.")
+
+
 def _find_sources(
     data_folder: Path, languages: Sequence[str], pairs: Sequence[str]
 ) -> list[Source]:
     if not data_folder.is_dir():
+        seen_from = "" if data_folder.is_absolute() else f" (seen from here, {Path.cwd()})"
         raise CorpusError(
-            f"data_folder: {data_folder} is not a folder. Give the folder that holds <language>/"
-            "clips; make mini-CoVoST with make_mini_covost.py if you have no corpus."
+            f"data_folder: {data_folder} is not a folder{seen_from}. Give the one that holds "
+            "<language>/clips as --data_folder; make mini-CoVoST with make_mini_covost.py if you "
+            "have no corpus."
         )
     targets = targets_by_language(languages, pairs)
-    for language in languages:
-        clips = data_folder / language / "clips"
-        if not clips.is_dir():
-            raise CorpusError(
-                f"{language}: {clips} is not a folder. Expected Common Voice's clips there; unpack "
-                f"them, or remove {language} from languages."
-            )
+    without = [language for language in languages if not _clips(data_folder, language).is_dir()]
+    if without == list(languages):
+        there = sorted(path.name for path in data_folder.iterdir())[:LISTED]
+        raise CorpusError(
+            f"data_folder: {data_folder.absolute()} holds none of "
+            f"{', '.join(f'{language}/clips' for language in languages)}; it holds "
+            f"{', '.join(there) or 'nothing'}. Give the folder that holds <language>/clips as "
+            "--data_folder."
+        )
+    for language in without:
+        raise CorpusError(
+            f"{language}: {_clips(data_folder, language)} is not a folder. Expected Common Voice's "
+            f"clips there; unpack them, or remove {language} from languages."
+        )
     return [find_source(data_folder, language, targets[language]) for language in languages]
+
+
+def _clips(data_folder: Path, language: str) -> Path:
+    return data_folder / language / "clips"
 
 
 def _fingerprints(data_folder: Path, sources: Sequence[Source]) -> dict[str, list[int]]:
@@ -219,7 +266,7 @@ def _check_clips(
     convert: bool,
 ) -> dict[str, Clip]:
     journal = ClipJournal(save_folder / "clips.jsonl")
-    clips = {_key(row): (data_folder / row.language / "clips", row.path) for row in rows}
+    clips = {_key(row): (_clips(data_folder, row.language), row.path) for row in rows}
     return journal.check([(key, *where) for key, where in clips.items()], workers, convert)
 
 
@@ -303,7 +350,7 @@ def _write_manifest(
         writer.writerow(COLUMNS)
         for row in rows:
             key = _key(row)
-            clips_folder = Path("$data_root", row.language, "clips")
+            clips_folder = _clips(Path("$data_root"), row.language)
             wav = converted_path(clips_folder, row.path) if converted else clips_folder / row.path
             clip_id = f"{row.language}_{Path(row.path).with_suffix('')}"
             for number, (target, translation) in enumerate(row.translations.items() or [("", "")]):

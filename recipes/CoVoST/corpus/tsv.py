@@ -6,9 +6,12 @@ script makes, ``covost_v2.<src>_<tgt>.<split>.tsv`` (path, sentence, translation
 """
 
 import csv
+import sys
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
+from pathlib import Path, PurePosixPath
+from typing import NamedTuple
 
 from vmsp_brain.data.manifests import SPLITS
 from vmsp_brain.names import split_pair
@@ -75,6 +78,37 @@ class Source:
         return [path for files in self.targets.values() for path in files.values()]
 
 
+@dataclass
+class Reading:
+    """What a language's files hold.
+
+    Arguments
+    ---------
+    rows : list of Row
+        Those that belong to a split, faulty ones marked.
+    notes : list of str
+        What else was found, counted: rows of other labels, rows that are there twice.
+    """
+
+    rows: list[Row]
+    notes: list[str]
+
+
+def check_list(key: str, values: Sequence[str]) -> None:
+    """Refuse a text in place of a list, whose letters would be taken for its items, and repetition.
+
+    Raises
+    ------
+    CorpusError
+        The message names the key.
+    """
+    if isinstance(values, str):
+        raise CorpusError(f"{key}: found the text {values!r}, expected a list such as [{values}].")
+    twice = [value for value, number in Counter(values).items() if number > 1]
+    if twice:
+        raise CorpusError(f"{key}: found {', '.join(twice)} more than once, expected each once.")
+
+
 def targets_by_language(languages: Sequence[str], pairs: Sequence[str]) -> dict[str, list[str]]:
     """The languages that each language is to be translated into.
 
@@ -122,31 +156,42 @@ def find_source(data_folder: Path, language: str, targets: Sequence[str]) -> Sou
     return Source(language, {"": common_voice})
 
 
-def read_rows(data_folder: Path, source: Source) -> list[Row]:
-    """All rows of a language that belong to a split, faulty ones marked.
+def read_rows(data_folder: Path, source: Source) -> Reading:
+    """All rows of a language that belong to a split.
 
     The rows of a clip with several translations become one.
     """
+    language = source.language
     validated = None
     rows: dict[str, Row] = {}
     unreadable = []
+    unused: Counter[tuple[str, str]] = Counter()
     for target, files in source.targets.items():
         seen = set()
         for split, path in files.items():
-            for row in _read_file(source.language, split, path, target):
+            for row in _read_file(language, split, path, target):
                 if row.fault:
                     unreadable.append(row)
                     continue
+                if row.split not in SPLITS:
+                    unused[path.name, row.split] += 1
+                    continue
                 if split == "all":
-                    validated = validated or _read_validated(data_folder, source.language)
-                    _join(row, validated)
+                    validated = validated or _Validated(data_folder / language / "validated.tsv")
+                    validated.join(row)
                 if row.path in seen:
                     row.fault = "duplicate"
                     unreadable.append(row)
                     continue
                 seen.add(row.path)
                 _merge(rows, row)
-    return [*rows.values(), *unreadable]
+    notes = [
+        f"{language}: {name}: {count:,} rows labelled {label!r}, which no split uses"
+        for (name, label), count in sorted(unused.items())
+    ]
+    if validated and validated.repeated:
+        notes.append(f"{language}: validated.tsv: {validated.repeated:,} rows are there twice")
+    return Reading([*rows.values(), *unreadable], notes)
 
 
 def _merge(rows: dict[str, Row], row: Row) -> None:
@@ -165,45 +210,99 @@ def _read_file(language: str, split: str, path: Path, target: str) -> Iterator[R
     for line, record in read_tsv(path, columns):
         origin = f"{path.name}:{line}"
         if isinstance(record, list):  # the wrong number of columns
-            label = split if split != "all" else (record[-1] if record else "")
+            label = split if split != "all" else record[-1]
             yield Row(
                 language,
                 SPLIT_OF_LABEL.get(label, UNKNOWN_SPLIT),
-                record[0] if record else "",
+                _plain(record[0]),
                 origin,
                 fault="columns",
             )
             continue
-        own_split = SPLIT_OF_LABEL.get(record["split"]) if split == "all" else split
-        if own_split is not None:
-            yield Row(
-                language,
-                own_split,
-                record["path"],
-                origin,
-                sentence=record.get("sentence", ""),
-                speaker=record.get("client_id", ""),
-                translations={target: record["translation"]} if target else {},
+        yield Row(
+            language,
+            _split_of(record["split"], f"{path}:{line}") if split == "all" else split,
+            _plain(record["path"]),
+            origin,
+            sentence=record.get("sentence", ""),
+            speaker=record.get("client_id", ""),
+            translations={target: record["translation"]} if target else {},
+        )
+
+
+def _split_of(label: str, where: str) -> str:
+    """The split that a label stands for, else the label; one that is nearly right is refused."""
+    if label in SPLIT_OF_LABEL:
+        return SPLIT_OF_LABEL[label]
+    bare = "".join(filter(str.isalnum, label)).casefold()
+    meant = [known for known in SPLIT_OF_LABEL if known.replace("_", "") == bare]
+    if meant:
+        raise CorpusError(
+            f"{where}: found the split {label!r}, which no split uses, but is nearly {meant[0]!r}. "
+            "Spell it so, or the row would be lost."
+        )
+    return label
+
+
+def _plain(path: str) -> str:
+    """``./x.mp3`` and ``x.mp3`` are one clip."""
+    return str(PurePosixPath(path)) if path else path
+
+
+class _Said(NamedTuple):
+    sentence: str
+    speaker: str
+    line: int
+
+
+class _Validated:
+    """Common Voice's ``validated.tsv``: what is said in each clip, and by whom.
+
+    Raises
+    ------
+    CorpusError
+        If it is missing or malformed, or says two things of one clip.
+    """
+
+    def __init__(self, path: Path) -> None:
+        if not path.is_file():
+            raise CorpusError(
+                f"{path.parent.name}: {path} is missing. It is part of Common Voice's archive and "
+                "says what is spoken in each clip; put it there."
+            )
+        self.path = path
+        self.said: dict[str, _Said] = {}
+        self.malformed: dict[str, int] = {}  # the lines that hold these texts
+        self.repeated = 0
+        for line, record in read_tsv(path, ["client_id", "path", "sentence"]):
+            if isinstance(record, list):
+                self.malformed |= dict.fromkeys(map(_plain, record), line)
+            else:
+                said = _Said(record["sentence"], sys.intern(record["client_id"]), line)
+                self._add(_plain(record["path"]), said)
+
+    def _add(self, clip: str, said: _Said) -> None:
+        before = self.said.setdefault(clip, said)
+        if before is said:
+            return
+        self.repeated += 1
+        if before[:2] != said[:2]:
+            what = 0 if before.sentence != said.sentence else 1
+            raise CorpusError(
+                f"{self.path}: lines {before.line} and {said.line} are both of {clip}, with "
+                f"{before[what]!r} and {said[what]!r}. Remove the wrong one."
             )
 
-
-def _join(row: Row, validated: dict[str, dict[str, str]]) -> None:
-    record = validated.get(row.path)
-    if record is None:
-        row.fault = "not_in_validated"
-        return
-    row.sentence, row.speaker = record["sentence"], record["client_id"]
-
-
-def _read_validated(data_folder: Path, language: str) -> dict[str, dict[str, str]]:
-    path = data_folder / language / "validated.tsv"
-    if not path.is_file():
-        raise CorpusError(
-            f"{language}: {path} is missing. It is part of Common Voice's archive and says what is "
-            "spoken in each clip; put it there."
-        )
-    records = read_tsv(path, ["client_id", "path", "sentence"])
-    return {record["path"]: record for _, record in records if isinstance(record, dict)}
+    def join(self, row: Row) -> None:
+        """Give a row its sentence and speaker, or its fault."""
+        found = self.said.get(row.path)
+        if found:
+            row.sentence, row.speaker = found.sentence, found.speaker
+        elif row.path in self.malformed:
+            row.fault = "columns"
+            row.origin += f" and {self.path.name}:{self.malformed[row.path]}"
+        else:
+            row.fault = "not_in_validated"
 
 
 def read_tsv(path: Path, columns: Sequence[str]) -> Iterator[tuple[int, dict[str, str] | list]]:
@@ -225,27 +324,54 @@ def read_tsv(path: Path, columns: Sequence[str]) -> Iterator[tuple[int, dict[str
     Raises
     ------
     CorpusError
-        If a column is missing or the file is not UTF-8 text.
+        If a column is missing or there twice, or the file is not UTF-8 text.
     """
     csv.field_size_limit(2**24)
     with path.open(newline="", encoding="utf-8-sig") as file:
         reader = csv.reader(file, delimiter="\t", quoting=csv.QUOTE_NONE, escapechar="\\")
         try:
             header = next(reader, [])
-            missing = [column for column in columns if column not in header]
-            if missing:
-                raise CorpusError(
-                    f"{path}: the header has no column {', '.join(missing)}; it is "
-                    f"{', '.join(header) or 'empty'}. Is it the right file, and tab-separated?"
-                )
+            _check_header(path, header, columns)
             for record in reader:
+                if not any(map(str.strip, record)):
+                    continue  # a blank line, such as the last one
                 whole = len(record) == len(header)
                 yield reader.line_num, dict(zip(header, record, strict=True)) if whole else record
-        except (UnicodeDecodeError, csv.Error) as error:
+        except UnicodeDecodeError as error:
             raise CorpusError(
-                f"{path}: cannot be read after line {reader.line_num}: {error}. Expected UTF-8 "
-                "text, tab-separated; get the file anew."
+                f"{path}: {_first_undecodable(path)} is not UTF-8. Get the file anew, or save it "
+                "as UTF-8."
             ) from error
+        except csv.Error as error:
+            raise CorpusError(
+                f"{path}: cannot be read at line {reader.line_num + 1}: {error}. Expected text, "
+                "tab-separated; get the file anew."
+            ) from error
+
+
+def _check_header(path: Path, header: Sequence[str], columns: Sequence[str]) -> None:
+    missing = [column for column in columns if column not in header]
+    if missing:
+        raise CorpusError(
+            f"{path}: the header has no column {', '.join(missing)}; it is "
+            f"{', '.join(header) or 'empty'}. Is it the right file, and tab-separated?"
+        )
+    twice = [column for column, number in Counter(header).items() if number > 1]
+    if twice:
+        raise CorpusError(
+            f"{path}: the header has the column {', '.join(twice)} more than once; it is "
+            f"{', '.join(header)}. Remove or rename all but the right one."
+        )
+
+
+def _first_undecodable(path: Path) -> str:
+    with path.open("rb") as file:
+        for number, line in enumerate(file, start=1):
+            try:
+                line.decode()
+            except UnicodeDecodeError as error:
+                return f"line {number}, byte {error.start + 1} (0x{line[error.start]:02x})"
+    return "a part of it"
 
 
 def _pair_files(data_folder: Path, language: str, target: str) -> dict[str, Path]:

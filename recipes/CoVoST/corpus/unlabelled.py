@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from corpus.clips import ClipJournal
+from corpus.tsv import check_list
 from vmsp_brain.data.manifests import COLUMNS, unlabelled_manifest
 from vmsp_brain.files import write_whole
 
@@ -42,7 +43,10 @@ def prepare_unlabelled(
     ------
     FileNotFoundError
         If a folder is missing or has no audio that can be used.
+    CorpusError
+        If the folders are no list.
     """
+    check_list("unlabelled_folders", folders)
     manifest = unlabelled_manifest(save_folder)
     if manifest.is_file():
         print(f"{manifest}: made already, kept.")

@@ -17,6 +17,7 @@ from corpus.prepare import prepare_covost
 from corpus.text import normalize_transcription
 from corpus.tsv import CorpusError
 from covost_prepare import main
+from tests.helpers.commands import call
 from tests.helpers.corpus import DEV, TEST, TRAIN, edit_line, make_corpus, write_clip, write_tsv
 from vmsp_brain.data.manifests import COLUMNS, manifest_path, read_manifest
 
@@ -245,6 +246,34 @@ def test_missing_files_say_where_and_what_to_do(corpus: Path, out: Path):
     assert not out.exists()
 
 
+def test_a_folder_without_the_corpus_says_what_it_holds(corpus: Path, out: Path, monkeypatch):
+    message = r"data_folder: /.*corpus/fr holds none of fr/clips; it holds clips, covost_v2.fr_en"
+    with pytest.raises(CorpusError, match=message):
+        prepare(corpus / "fr", out)
+    monkeypatch.chdir(corpus / "fr")  # a relative folder, from another than it was meant for
+    with pytest.raises(CorpusError, match=r"data/x is not a folder \(seen from here, /.*corpus/fr"):
+        prepare(Path("data/x"), out)
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"languages": "fr"}, r"languages: found the text 'fr', expected a list such as \[fr\]"),
+        ({"pairs": "fr-en"}, r"pairs: found the text 'fr-en', expected a list such as \[fr-en\]"),
+        ({"languages": ["fr", "fr"]}, "languages: found fr more than once"),
+        ({"pairs": ["fr-en", "fr-en"]}, "pairs: found fr-en more than once"),
+        ({"languages": ["fr/"]}, "languages: found 'fr/', expected codes such as fr or zh-CN"),
+        ({"min_duration": 2.0, "max_duration": 1.0}, "min_duration, max_duration: found 2.0 and 1"),
+        ({"max_duration": float("nan")}, "min_duration, max_duration: found 0.5 and nan"),
+        ({"workers": 0}, "workers: found 0, expected 1 or more"),
+    ],
+)
+def test_senseless_arguments_are_refused(corpus: Path, out: Path, change, message):
+    with pytest.raises(ValueError, match=message):
+        prepare_covost(corpus, out, **{"languages": ["fr"], "pairs": ["fr-en"], **change})
+    assert not out.exists()
+
+
 def test_missing_tsv_files(corpus: Path, out: Path):
     (corpus / "fr" / "validated.tsv").rename(corpus / "kept")
     with pytest.raises(CorpusError, match=r"validated.tsv is missing.*put it there"):
@@ -264,7 +293,7 @@ def test_wrong_headers_and_encodings(corpus: Path, out: Path):
     with pytest.raises(CorpusError, match="no column translation; it is path, text, split"):
         prepare(corpus, out)
     pair.write_bytes(whole.replace(b"cold", b"\xff\xfe"))
-    with pytest.raises(CorpusError, match=r"covost_v2.fr_en.tsv: cannot be read.*UTF-8"):
+    with pytest.raises(CorpusError, match=r"covost_v2.fr_en.tsv: line 2, byte .*UTF-8"):
         prepare(corpus, out)
 
 
@@ -275,13 +304,22 @@ def test_an_empty_split(corpus: Path, out: Path):
         prepare(corpus, out)
 
 
-def test_the_command_prints_the_message_alone(corpus: Path, out: Path, monkeypatch, capsys):
-    arguments = [str(corpus), str(out), "--languages", "fr", "--pairs", "fr-de"]
-    monkeypatch.setattr(sys, "argv", ["covost_prepare.py", *arguments])
-    with pytest.raises(SystemExit) as stop:
-        main()
-    assert stop.value.code == 1
-    assert capsys.readouterr().err.startswith("pair fr-de: found neither")
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (["--pairs", "fr-de"], "pair fr-de: found neither"),
+        (["--pairs", "fr_en"], "pairs: found 'fr_en', expected source-target"),
+        (["--pairs", "fr-en", "--languages", "fr", "fr"], "languages: found fr more than once"),
+        (["--pairs", "fr-en", "--max_duration", "-1"], "min_duration, max_duration: found 0.5 and"),
+        (["--pairs", "fr-en", "--workers", "-2"], "workers: found -2"),
+        (["--pairs", "fr-en", "--source", "hf", "--hf_dataset", "."], ". has no configuration"),
+    ],
+)
+def test_the_command_prints_the_message_alone(corpus: Path, out: Path, options, message):
+    done = call(main, corpus, out, "--languages", "fr", *options, check=False)
+    assert done.returncode == 1
+    assert done.stderr.startswith(message)
+    assert done.stderr.count("\n") == 1
 
 
 # ------------------------------------------------------------------ again, in part, in parallel

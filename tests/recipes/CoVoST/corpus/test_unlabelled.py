@@ -73,6 +73,12 @@ def test_useless_folders_are_refused_by_name(folder, tmp_path):
     assert not unlabelled_manifest(tmp_path).exists()
 
 
+def test_a_text_is_no_list_of_folders(folder, tmp_path):
+    message = r"unlabelled_folders: found the text '/.*audio', expected a list such as \[/.*audio\]"
+    with pytest.raises(ValueError, match=message):
+        prepare_unlabelled(str(folder), tmp_path, 0.5, 5.0)
+
+
 @pytest.mark.parametrize(
     ("size", "ratio", "expected"),
     [

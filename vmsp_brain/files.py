@@ -8,7 +8,7 @@ from pathlib import Path
 
 
 @contextmanager
-def whole_file(path: str | Path) -> Iterator[Path]:
+def whole_file(path: str | Path, sync: bool = True) -> Iterator[Path]:
     """A partial file to be written, which gets its name when the block ends without an error.
 
     What was there stays until then. The partial file's name is its own, so that several processes
@@ -18,6 +18,9 @@ def whole_file(path: str | Path) -> Iterator[Path]:
     ---------
     path : Path
         The file; its folder is made.
+    sync : bool
+        Wait until the device has it (10 ms on a disk), so that it is whole after a power cut too.
+        False for each of many files that are made again where they are damaged.
 
     Yields
     ------
@@ -29,7 +32,7 @@ def whole_file(path: str | Path) -> Iterator[Path]:
     partial = path.with_name(f"{path.name}.{uuid.uuid4().hex[:8]}.partial")
     try:
         yield partial
-        put_in_place(partial, path)
+        put_in_place(partial, path, sync)
     finally:
         partial.unlink(missing_ok=True)
 
@@ -40,12 +43,13 @@ def write_whole(path: str | Path, text: str) -> None:
         partial.write_text(text, encoding="utf-8", newline="")
 
 
-def put_in_place(partial: Path, path: Path) -> None:
-    """Give a file, or a folder of files, its name, so that it is whole after a power cut."""
-    for file in [partial, *partial.rglob("*")]:
+def put_in_place(partial: Path, path: Path, sync: bool = True) -> None:
+    """Give a file, or a folder of files, its name; see `whole_file`."""
+    for file in [*partial.rglob("*"), partial] if sync else []:
         _sync(file)
     partial.replace(path)
-    _sync(path.parent)
+    if sync:
+        _sync(path.parent)
 
 
 def _sync(path: Path) -> None:

@@ -11,6 +11,8 @@ from pathlib import Path
 import sentencepiece
 from speechbrain.utils.logger import get_logger
 
+from vmsp_brain.files import whole_file
+
 logger = get_logger(__name__)
 
 BLANK, BOS, EOS, UNKNOWN = 0, 1, 2, 3
@@ -55,9 +57,7 @@ def train_tokenizer(
     sentences = [sentence for sentence in sentences if sentence.strip()]
     if not sentences:
         raise ValueError(f"{path.name}: there is no text to train this tokenizer from.")
-    path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(f"{path.name}.partial")
-    with partial.open("wb") as model:
+    with whole_file(path) as partial, partial.open("wb") as model:
         try:
             sentencepiece.SentencePieceTrainer.train(
                 sentence_iterator=iter(sentences),
@@ -74,9 +74,7 @@ def train_tokenizer(
                 minloglevel=2,
             )
         except RuntimeError as error:
-            partial.unlink()
             raise ValueError(_explain(path.name, vocab_size, len(sentences), str(error))) from error
-    partial.replace(path)
     _report_unknown(path, sentences)
 
 

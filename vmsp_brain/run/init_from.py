@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from vmsp_brain.data.vocabularies import text_objectives, tokenizer_path
 from vmsp_brain.encoders.interface import Encoder
 from vmsp_brain.encoders.loading import transfer_parameters
+from vmsp_brain.files import whole_file
 
 
 def adopt_tokenizers(hparams: Mapping[str, Any]) -> None:
@@ -44,10 +45,8 @@ def adopt_tokenizers(hparams: Mapping[str, Any]) -> None:
                 f"{path} is another tokenizer than {source}, with which the heads of init_from "
                 "were trained. Give another tokenizer_folder."
             )
-        path.parent.mkdir(parents=True, exist_ok=True)
-        partial = path.with_name(f"{path.name}.partial")
-        shutil.copyfile(source, partial)
-        partial.replace(path)
+        with whole_file(path) as partial:
+            shutil.copyfile(source, partial)
     print(f"Tokenizers of {folder}: {', '.join(path.name for path in adopted)}.")
 
 

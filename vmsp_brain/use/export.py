@@ -12,6 +12,7 @@ from hyperpyyaml import load_hyperpyyaml
 from speechbrain.utils.checkpoints import Checkpoint, Checkpointer, average_checkpoints
 
 from vmsp_brain.data.vocabularies import text_objectives, tokenizer_path
+from vmsp_brain.files import put_in_place
 from vmsp_brain.run.checkpoints import primary_metric
 from vmsp_brain.run.folder import RunFolder
 from vmsp_brain.use.inference import SpeechTranslator
@@ -53,7 +54,7 @@ def export_run(run_folder: str | Path, target: str | Path, average: int | None =
         shutil.copyfile(path, partial / f"{name}.ckpt")
     (partial / "hyperparams.yaml").write_text(text, encoding="utf-8")
     (partial / "README.md").write_text(model_card(run, checkpoints), encoding="utf-8")
-    partial.rename(target)
+    put_in_place(partial, target)
 
 
 def load_model(

@@ -4,8 +4,6 @@ The copies are in a folder ``flac`` beside ``clips``. A FLAC gets its name only 
 a killed run leaves none that is damaged, and runs that share a corpus may convert it side by side.
 """
 
-import os
-import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -15,6 +13,7 @@ import soundfile
 import torch
 
 from vmsp_brain.audio import SAMPLE_RATE, mono_at_model_rate
+from vmsp_brain.files import whole_file
 
 
 def converted_path(clips_folder: Path, path: str) -> Path:
@@ -40,13 +39,10 @@ def write_converted(samples: np.ndarray, rate: int, file: Path) -> None:
         If it cannot be written; there is no such file then, or the one that was there.
     """
     waveform = mono_at_model_rate(torch.from_numpy(samples.T), rate)
-    partial = file.with_name(f"{file.name}.{os.getpid()}-{threading.get_ident()}.partial")
     try:
-        file.parent.mkdir(parents=True, exist_ok=True)
-        soundfile.write(partial, waveform.numpy(), SAMPLE_RATE, format="FLAC", subtype="PCM_16")
-        partial.replace(file)
+        with whole_file(file, sync=False) as partial:
+            soundfile.write(partial, waveform.numpy(), SAMPLE_RATE, format="FLAC", subtype="PCM_16")
     except (soundfile.LibsndfileError, OSError) as error:
-        partial.unlink(missing_ok=True)
         raise OSError(
             f"{file}: cannot be written ({error}). Converted clips go beside the clips: make room "
             "there and let it be written to, or prepare without convert_audio."

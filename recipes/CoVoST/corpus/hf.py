@@ -15,6 +15,7 @@ from tqdm import tqdm
 from corpus.resumable_tsv import ResumableTsv
 from corpus.tsv import CorpusError, targets_by_language
 from vmsp_brain.data.manifests import SPLITS
+from vmsp_brain.files import whole_file
 
 HUB_NAME = "fixie-ai/covost2"
 SPLIT_NAMES = {"train": "train", "dev": "validation", "test": "test"}
@@ -175,6 +176,5 @@ def _write_clip(clip: Path, audio: bytes, where: str) -> None:
                 "give another data_folder."
             )
         return
-    partial = clip.with_name(f"{clip.name}.partial")
-    partial.write_bytes(audio)
-    partial.replace(clip)
+    with whole_file(clip, sync=False) as partial:
+        partial.write_bytes(audio)

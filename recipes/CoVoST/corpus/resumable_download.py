@@ -14,6 +14,8 @@ from urllib.request import Request, urlopen
 
 from tqdm import tqdm
 
+from vmsp_brain.files import put_in_place, write_whole
+
 BLOCK = 2**16
 TIMEOUT = 60
 """Seconds in which the server has to send something."""
@@ -61,7 +63,7 @@ def download(url: str, file: Path, check: Callable[[Path], None]) -> None:
         partial.unlink()
         raise
     _record(partial, file)
-    partial.replace(file)
+    put_in_place(partial, file)
 
 
 def sha256(file: Path) -> str:
@@ -91,9 +93,7 @@ def _compare(found: Path, file: Path, meaning: str) -> None:
 
 def _record(found: Path, file: Path) -> None:
     record = _record_path(file)
-    partial = record.with_name(f"{record.name}.partial")
-    partial.write_text(f"{sha256(found)}  {file.name}\n", encoding="ascii")
-    partial.replace(record)
+    write_whole(record, f"{sha256(found)}  {file.name}\n")
 
 
 def _record_path(file: Path) -> Path:

@@ -7,6 +7,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from vmsp_brain.files import put_in_place, write_whole
+
 
 class ResumableTsv:
     """A TSV file in the making (``NAME.partial``), with the position in its stream beside it.
@@ -76,11 +78,9 @@ class ResumableTsv:
             "bytes": self.partial.stat().st_size,
             "position": position,
         }
-        partial = self.saved.with_name(f"{self.saved.name}.partial")
-        partial.write_text(json.dumps(state), encoding="utf-8")
-        partial.replace(self.saved)
+        write_whole(self.saved, json.dumps(state))
 
     def finish(self) -> None:
         """Give the file its name."""
-        self.partial.replace(self.path)
+        put_in_place(self.partial, self.path)
         self.saved.unlink(missing_ok=True)

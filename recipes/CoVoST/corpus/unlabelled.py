@@ -9,7 +9,7 @@ from pathlib import Path
 from corpus.clips import ClipJournal
 from corpus.tsv import check_list
 from vmsp_brain.data.manifests import COLUMNS, unlabelled_manifest
-from vmsp_brain.files import write_whole
+from vmsp_brain.files import whole_file, write_whole
 
 SUFFIXES = (".wav", ".flac", ".mp3")
 """Of the files that are taken, in upper or lower case."""
@@ -95,10 +95,8 @@ def _audio_files(folder: Path) -> list[tuple[Path, str]]:
 
 
 def _write_manifest(path: Path, durations: dict[str, float]) -> None:
-    partial = path.with_name(f"{path.name}.partial")
-    with partial.open("w", newline="", encoding="utf-8") as file:
+    with whole_file(path) as partial, partial.open("w", newline="", encoding="utf-8") as file:
         table = csv.DictWriter(file, COLUMNS, restval="")
         table.writeheader()
         for wav, duration in sorted(durations.items()):
             table.writerow({"ID": wav, "duration": duration, "wav": wav})
-    partial.replace(path)

@@ -29,6 +29,7 @@ from tqdm import tqdm
 from mini_covost.espeak import SAMPLE_RATE, VARIANTS, synthesize
 from mini_covost.grammar import LANGUAGES, Meaning, meanings, render
 from vmsp_brain.data.manifests import SPLITS
+from vmsp_brain.files import put_in_place, whole_file, write_whole
 
 HELD_OUT = {"dev": 0.08, "test": 0.12}  # shares of all meanings and of all speakers
 SPEAKERS = {"train": 40, "dev": 8, "test": 12}  # per language, at most
@@ -133,7 +134,9 @@ def make_mini_covost(
     durations = _make_clips(data_folder, plan, workers)
     for language, utterances in plan.items():
         _write_tables(data_folder / language, language, utterances)
-    (data_folder / STARTED).replace(data_folder / COMPLETE)
+    for partial in data_folder.rglob("*.partial"):  # of a killed run
+        partial.unlink()
+    put_in_place(data_folder / STARTED, data_folder / COMPLETE)
     _print_summary(plan, durations)
     return data_folder
 
@@ -247,8 +250,8 @@ def _claim(data_folder: Path, arguments: dict[str, Any]) -> bool:
             return name == COMPLETE
     if data_folder.exists() and not data_folder.is_dir():
         raise FileExistsError(f"{data_folder} is a file. Give a folder that may be created.")
-    partial = data_folder / f"{STARTED}.part"  # left by a run killed in the lines below
-    found = sorted(path.name for path in data_folder.glob("*") if path != partial)
+    of_killed = set(data_folder.glob(f"{STARTED}.*.partial"))  # in the lines below
+    found = sorted(path.name for path in set(data_folder.glob("*")) - of_killed)
     if found:
         more = f" and {len(found) - 3} more" if len(found) > 3 else ""
         raise FileExistsError(
@@ -256,8 +259,7 @@ def _claim(data_folder: Path, arguments: dict[str, Any]) -> bool:
             f"{', '.join(found[:3])}{more}. Nothing was changed. Give an empty or new folder."
         )
     data_folder.mkdir(parents=True, exist_ok=True)
-    partial.write_text(json.dumps(arguments, indent=2) + "\n", encoding="utf-8")
-    partial.replace(data_folder / STARTED)
+    write_whole(data_folder / STARTED, json.dumps(arguments, indent=2) + "\n")
     return False
 
 
@@ -316,16 +318,16 @@ def _make_clip(job: tuple[Path, Utterance]) -> float:
     folder, utterance = job
     clip = folder / utterance.path
     if not clip.exists():
-        partial = clip.with_suffix(".part")
-        soundfile.write(
-            partial,
-            _speak(utterance),
-            CLIP_RATE,
-            format="MP3",
-            bitrate_mode="VARIABLE",  # encodes in half the time of a constant one
-            compression_level=MP3_LEVEL,
-        )
-        partial.replace(clip)
+        speech = _speak(utterance)
+        with whole_file(clip, sync=False) as partial:
+            soundfile.write(
+                partial,
+                speech,
+                CLIP_RATE,
+                format="MP3",
+                bitrate_mode="VARIABLE",  # encodes in half the time of a constant one
+                compression_level=MP3_LEVEL,
+            )
     return soundfile.info(clip).duration
 
 
@@ -369,8 +371,7 @@ def _write_tables(folder: Path, language: str, utterances: list[Utterance]) -> N
 
 
 def _write_tsv(path: Path, rows: list[dict[str, Any]]) -> None:
-    partial = path.with_suffix(".part")
-    with partial.open("w", encoding="utf-8", newline="") as file:
+    with whole_file(path) as partial, partial.open("w", encoding="utf-8", newline="") as file:
         writer = csv.DictWriter(
             file,
             rows[0].keys(),
@@ -382,7 +383,6 @@ def _write_tsv(path: Path, rows: list[dict[str, Any]]) -> None:
         )
         writer.writeheader()
         writer.writerows(rows)
-    partial.replace(path)
 
 
 def _print_summary(plan: dict[str, list[Utterance]], durations: dict[str, list[float]]) -> None:

@@ -14,10 +14,6 @@ from functools import partial
 from pathlib import Path
 
 import torch
-from speechbrain.lobes.features import Fbank
-from speechbrain.lobes.models.convolution import ConvolutionFrontEnd
-from speechbrain.lobes.models.transformer.TransformerASR import TransformerASR
-from speechbrain.nnet.CNN import Conv2d
 from speechbrain.nnet.schedulers import LinearWarmupScheduler
 from speechbrain.utils.train_logger import TensorboardLogger
 from torch import nn
@@ -29,7 +25,7 @@ from vmsp_brain.data.manifests import labelled_dataset, read_manifest, unlabelle
 from vmsp_brain.data.passes import FixedBatches
 from vmsp_brain.data.samplers import EvaluationSampler, MultilingualSampler
 from vmsp_brain.data.tokenizers import load_tokenizer, train_tokenizer
-from vmsp_brain.encoders import ConformerEncoder
+from vmsp_brain.encoders import conformer_encoder
 from vmsp_brain.method.hierarchy import Hierarchy, Level
 from vmsp_brain.method.penalties import LinearPenalty
 from vmsp_brain.method.step import GradientStep
@@ -38,26 +34,13 @@ from vmsp_brain.objectives import CTCAttentionObjective, Wav2Vec2Objective
 VOCABULARY, D_MODEL, EPOCHS, STEPS, BATCH = 40, 64, 2, 4, 2
 
 
-def make_encoder() -> ConformerEncoder:
-    """A small Conformer over 40 Mel bands, subsampled by 4."""
-    front_end = ConvolutionFrontEnd(
-        (None, None, 40), num_blocks=2, num_layers_per_block=1, out_channels=(8, 8),
-        kernel_sizes=(3, 3), strides=(2, 2), residuals=(False, False),
-        conv_module=partial(Conv2d, padding_mode="constant"),
-    )  # fmt: skip
-    conformer = TransformerASR(
-        tgt_vocab=1, input_size=80, d_model=D_MODEL, nhead=4, num_encoder_layers=2,
-        num_decoder_layers=0, d_ffn=128, encoder_module="conformer", normalize_before=True,
-        attention_type="RoPEMHA", causal=False,
-    )  # fmt: skip
-    return ConformerEncoder(Fbank(n_mels=40), front_end, conformer)
-
-
 def main(data: Path, output: Path) -> None:
     """Train, then test on the training data."""
     torch.manual_seed(0)
     spoken = {path.stem: read_manifest(path, data) for path in sorted(data.glob("*.csv"))}
-    encoder = make_encoder()
+    encoder = conformer_encoder(
+        d_model=D_MODEL, nhead=4, num_layers=2, d_ffn=128, front_end_channels=16, n_mels=40
+    )
     tokenizers, objectives, sources = {}, nn.ModuleDict(), {}
     for language, utterances in spoken.items():
         name, model = f"asr/{language}", output / f"{language}.model"

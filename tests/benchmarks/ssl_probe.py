@@ -69,7 +69,7 @@ def main() -> None:
     print_row("untrained", *untrained)
     for title, (file, ssl) in OBJECTIVES.items():
         hparams = experiment(file, ssl)
-        self_supervise(hparams["encoder"], hparams["ssl"], train, arguments, title)
+        self_supervise(hparams["encoder"], hparams["objectives"]["ssl"], train, arguments, title)
         print_row(title, *probe(hparams["encoder"], train, test, arguments))
 
 

@@ -28,10 +28,6 @@ from types import SimpleNamespace
 from unittest.mock import Mock
 
 import torch
-from speechbrain.lobes.features import Fbank
-from speechbrain.lobes.models.convolution import ConvolutionFrontEnd
-from speechbrain.lobes.models.transformer.TransformerASR import TransformerASR
-from speechbrain.nnet.CNN import Conv2d
 from torch import Tensor, nn
 from torchjd.aggregation import MoDoWeighting
 from torchjd.autojac import mtl_backward
@@ -39,7 +35,7 @@ from tqdm import tqdm
 
 from vmsp_brain.brain import VMSPBrain
 from vmsp_brain.data.batches import MultilingualBatch
-from vmsp_brain.encoders import ConformerEncoder
+from vmsp_brain.encoders import ConformerEncoder, conformer_encoder
 from vmsp_brain.method.hierarchy import Hierarchy, Level
 from vmsp_brain.method.layer_selection import LayerSelection
 from vmsp_brain.method.penalties import LinearPenalty
@@ -79,32 +75,15 @@ def both_tasks(languages: int, translations: int = 1) -> dict[str, str]:
 
 def make_encoder() -> ConformerEncoder:
     """A Conformer of about 14 M parameters, without dropout."""
-    front_end = ConvolutionFrontEnd(
-        (None, None, N_MELS),
-        num_blocks=2,
-        num_layers_per_block=1,
-        out_channels=(CHANNELS, CHANNELS // 2),
-        kernel_sizes=(3, 3),
-        strides=(2, 2),
-        residuals=(False, False),
-        dropout=0.0,
-        conv_module=partial(Conv2d, padding_mode="constant"),
-    )
-    conformer = TransformerASR(
-        tgt_vocab=1,
-        input_size=N_MELS // 4 * CHANNELS // 2,
+    return conformer_encoder(
         d_model=D_MODEL,
         nhead=4,
-        num_encoder_layers=BLOCKS,
-        num_decoder_layers=0,
+        num_layers=BLOCKS,
         d_ffn=D_FFN,
+        front_end_channels=CHANNELS,
+        n_mels=N_MELS,
         dropout=0.0,
-        encoder_module="conformer",
-        normalize_before=True,
-        attention_type="RoPEMHA",
-        causal=False,
     )
-    return ConformerEncoder(Fbank(n_mels=N_MELS), front_end, conformer)
 
 
 def make_brain(objectives: Mapping[str, str], gradient_step: Callable = GradientStep) -> VMSPBrain:

@@ -39,9 +39,9 @@ def make_brain(
 ) -> VMSPBrain:
     """A small Brain, its levels given by an order of the paper or one by one."""
     shared = small_encoder_of(encoder, **(encoder_options or {}))
-    ssl = small_ssl(ssl, shared)
-    torch.manual_seed(0)
-    objectives = small_objectives(languages, pairs, vocab_size=VOCABULARY, ssl=ssl)
+    objectives = small_objectives(
+        languages, pairs, vocab_size=VOCABULARY, ssl=partial(small_ssl, ssl, shared)
+    )
     if isinstance(order, str):
         weighting = MoDoWeighting(gamma=GAMMA, rho=0.1)
         hierarchy = hierarchy_in_order(order, objectives, PENALTIES, weighting)

@@ -1,20 +1,16 @@
 """Models small enough to be built and trained in a test."""
 
 import importlib
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from functools import partial
 from pathlib import Path
 
 import torch
 from speechbrain.dataio.batch import PaddedBatch
-from speechbrain.lobes.features import Fbank
-from speechbrain.lobes.models.convolution import ConvolutionFrontEnd
-from speechbrain.lobes.models.transformer.TransformerASR import TransformerASR
-from speechbrain.nnet.CNN import Conv2d
 from torch import nn
 
 from tests.helpers.saved_models import saved_model
-from vmsp_brain.encoders import ConformerEncoder
+from vmsp_brain.encoders import ConformerEncoder, conformer_encoder
 from vmsp_brain.objectives import (
     AttentionObjective,
     BestRQObjective,
@@ -25,42 +21,26 @@ from vmsp_brain.objectives import (
 )
 
 N_MELS = 40
-CHANNELS = 4
-LATENT_SIZE = N_MELS // 4 * CHANNELS
-"""Width of a small encoder's latents: mel bands, subsampled by 4, times channels."""
+CHANNELS = 8
+LATENT_SIZE = N_MELS // 4 * CHANNELS // 2
+"""Width of a small encoder's latents: mel bands, subsampled by 4, times half the channels."""
 
 
 def small_encoder(
     d_model: int = 16, num_layers: int = 2, augment: nn.Module | None = None
 ) -> ConformerEncoder:
     """A Conformer of a few thousand parameters, without dropout."""
-    front_end = ConvolutionFrontEnd(
-        (None, None, N_MELS),
-        num_blocks=2,
-        num_layers_per_block=1,
-        out_channels=(CHANNELS, CHANNELS),
-        kernel_sizes=(3, 3),
-        strides=(2, 2),
-        residuals=(False, False),
-        dropout=0.0,
-        conv_module=partial(Conv2d, padding_mode="constant"),
-    )
-    conformer = TransformerASR(
-        tgt_vocab=1,
-        input_size=LATENT_SIZE,
+    return conformer_encoder(
         d_model=d_model,
         nhead=4,
-        num_encoder_layers=num_layers,
-        num_decoder_layers=0,
+        num_layers=num_layers,
         d_ffn=2 * d_model,
-        dropout=0.0,
-        encoder_module="conformer",
         kernel_size=7,
-        normalize_before=True,
-        attention_type="RoPEMHA",
-        causal=False,
+        front_end_channels=CHANNELS,
+        n_mels=N_MELS,
+        dropout=0.0,
+        augment=augment,
     )
-    return ConformerEncoder(Fbank(n_mels=N_MELS), front_end, conformer, augment=augment)
 
 
 ENCODERS = ("conformer", "wav2vec2", "hubert", "wavlm", "whisper")
@@ -106,7 +86,7 @@ def small_objectives(
     pairs: Iterable[str],
     d_model: int = 16,
     vocab_size: int = 20,
-    ssl: nn.Module | None = None,
+    ssl: Callable[[], nn.Module] | None = None,
 ) -> nn.ModuleDict:
     """Heads over a `small_encoder`, by name."""
     decoder = {"vocab_size": vocab_size, "d_model": d_model, "num_layers": 1, "d_ffn": 32}
@@ -115,7 +95,7 @@ def small_objectives(
         pairs,
         recognition=partial(CTCAttentionObjective, **decoder),
         translation=partial(AttentionObjective, **decoder),
-        ssl=ssl or small_wav2vec2(d_model),
+        ssl=ssl or partial(small_wav2vec2, d_model),
     )
 
 

@@ -1,12 +1,14 @@
 """A Conformer of SpeechBrain's parts as the shared encoder."""
 
 import math
+from functools import partial
 
 import torch
 from speechbrain.lobes.features import Fbank
 from speechbrain.lobes.models.convolution import ConvolutionFrontEnd
 from speechbrain.lobes.models.transformer.Conformer import ConformerEncoderLayer
 from speechbrain.lobes.models.transformer.TransformerASR import TransformerASR
+from speechbrain.nnet.CNN import Conv2d
 from speechbrain.processing.features import InputNormalization
 from torch import Tensor, nn
 
@@ -20,7 +22,7 @@ class ConformerEncoder(nn.Module):
 
     Every convolution sees zeros where there is padding, so that an utterance's hidden states do not
     depend on what it is batched with. (SpeechBrain's Conformer alone lets its depthwise
-    convolutions see the padded frames.)
+    convolutions see the padded frames.) `conformer_encoder` makes the parts from their sizes.
 
     Arguments
     ---------
@@ -40,26 +42,6 @@ class ConformerEncoder(nn.Module):
     ValueError
         If the features are of another sampling rate, or the front-end's width is not what the
         Conformer takes.
-
-    Example
-    -------
-    >>> import torch
-    >>> from functools import partial
-    >>> from speechbrain.nnet.CNN import Conv2d
-    >>> front_end = ConvolutionFrontEnd(
-    ...     (None, None, 80), num_blocks=2, num_layers_per_block=1, out_channels=(8, 8),
-    ...     kernel_sizes=(3, 3), strides=(2, 2), residuals=(False, False),
-    ...     conv_module=partial(Conv2d, padding_mode="constant"),
-    ... )
-    >>> conformer = TransformerASR(
-    ...     tgt_vocab=1, input_size=160, d_model=32, nhead=4, num_encoder_layers=2,
-    ...     num_decoder_layers=0, d_ffn=64, encoder_module="conformer", normalize_before=True,
-    ...     attention_type="RoPEMHA", causal=False,
-    ... )
-    >>> encoder = ConformerEncoder(Fbank(n_mels=80), front_end, conformer)
-    >>> frames = encoder(torch.rand(2, 16000), torch.tensor([1.0, 0.5]))
-    >>> frames.data.shape, frames.lengths
-    (torch.Size([2, 26, 32]), tensor([26, 13]))
     """
 
     max_seconds = math.inf
@@ -136,6 +118,69 @@ class ConformerEncoder(nn.Module):
 
     def _zero_padding(self, module: nn.Module, inputs: tuple[Tensor], output: Tensor) -> Tensor:
         return output * self._valid.to(output.dtype)  # (B, D, T)
+
+
+def conformer_encoder(
+    d_model: int = 512,
+    nhead: int = 8,
+    num_layers: int = 12,
+    d_ffn: int = 2048,
+    kernel_size: int = 31,
+    front_end_channels: int = 64,
+    n_mels: int = 80,
+    dropout: float = 0.1,
+    augment: nn.Module | None = None,
+) -> ConformerEncoder:
+    """A Conformer from its sizes; the front-end subsamples by 4 in time, to 25 frames a second.
+
+    Arguments
+    ---------
+    d_model, nhead, num_layers, d_ffn, kernel_size
+        The Conformer's, see SpeechBrain's ``TransformerASR``.
+    front_end_channels : int
+        Of the first convolution; the second has half.
+    n_mels : int
+        Mel bands.
+    dropout : float
+        Of the front-end and the Conformer.
+    augment : Module, optional
+        See `ConformerEncoder`.
+
+    Example
+    -------
+    >>> encoder = conformer_encoder(d_model=32, nhead=4, num_layers=2, d_ffn=64)
+    >>> frames = encoder(torch.rand(2, 16000), torch.tensor([1.0, 0.5]))
+    >>> frames.data.shape, frames.lengths
+    (torch.Size([2, 26, 32]), tensor([26, 13]))
+    """
+    front_end = ConvolutionFrontEnd(
+        (None, None, n_mels),
+        num_blocks=2,
+        num_layers_per_block=1,
+        out_channels=(front_end_channels, front_end_channels // 2),
+        kernel_sizes=(3, 3),
+        strides=(2, 2),
+        residuals=(False, False),
+        dropout=dropout,
+        # Padded with zeros, so that padding does not change an utterance.
+        conv_module=partial(Conv2d, padding_mode="constant"),
+    )
+    conformer = TransformerASR(
+        tgt_vocab=1,  # unused: the decoders belong to the objectives
+        input_size=math.ceil(n_mels / 4) * (front_end_channels // 2),
+        d_model=d_model,
+        nhead=nhead,
+        num_encoder_layers=num_layers,
+        num_decoder_layers=0,
+        d_ffn=d_ffn,
+        kernel_size=kernel_size,
+        dropout=dropout,
+        encoder_module="conformer",
+        attention_type="RoPEMHA",
+        normalize_before=True,
+        causal=False,
+    )
+    return ConformerEncoder(Fbank(n_mels=n_mels), front_end, conformer, augment=augment)
 
 
 def _expand(mask: Tensor, data: Tensor) -> Tensor:

@@ -29,7 +29,7 @@ def multilingual_objectives(
     pairs: Sequence[str],
     recognition: Callable[..., nn.Module],
     translation: Callable[..., nn.Module],
-    ssl: nn.Module,
+    ssl: Callable[[], nn.Module],
 ) -> nn.ModuleDict:
     """One recognition objective per language, one translation objective per pair, and SSL.
 
@@ -41,8 +41,8 @@ def multilingual_objectives(
         Such as fr-en; the source must be among the languages.
     recognition, translation : callable
         Makes an objective from its name and source, such as `CTCAttentionObjective`.
-    ssl : Module
-        The self-supervised objective.
+    ssl : callable
+        Makes the self-supervised objective, such as `Wav2Vec2Objective`.
 
     Returns
     -------
@@ -62,6 +62,7 @@ def multilingual_objectives(
         doubled = sorted({value for value in values if values.count(value) > 1})
         if doubled:
             raise ValueError(f"{key}: {', '.join(doubled)} is listed twice. List each once.")
+    self_supervised = ssl()  # first: random numbers are drawn in this order
     objectives = nn.ModuleDict()
     for language in languages:
         name = f"asr/{language}"
@@ -75,5 +76,5 @@ def multilingual_objectives(
             )
         name = f"st/{pair}"
         objectives[name] = translation(name=name, source=source)
-    objectives[ssl.name] = ssl
+    objectives[self_supervised.name] = self_supervised
     return objectives

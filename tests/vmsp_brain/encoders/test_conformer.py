@@ -7,7 +7,7 @@ import torch
 from torch import Tensor, nn
 
 from tests.helpers.small_models import LATENT_SIZE, noise, small_encoder
-from vmsp_brain.encoders import ConformerEncoder, Frames
+from vmsp_brain.encoders import ConformerEncoder, Frames, conformer_encoder
 
 
 @pytest.fixture
@@ -165,3 +165,9 @@ def test_frames_mask_and_relative_lengths_say_the_same():
     frames = Frames(torch.zeros(3, 7, 2), torch.tensor([7, 1, 4]))
     assert frames.mask.sum(1).tolist() == [7, 1, 4]
     assert (frames.relative_lengths * 7).round().tolist() == [7, 1, 4]
+
+
+def test_a_conformer_is_made_for_any_number_of_mel_bands():
+    encoder = conformer_encoder(d_model=16, nhead=4, num_layers=1, front_end_channels=6, n_mels=42)
+    assert encoder.latent_size == 11 * 3  # 42 bands become 21, then 11
+    assert encoder(*noise(0.5)).data.shape[-1] == encoder.d_model == 16

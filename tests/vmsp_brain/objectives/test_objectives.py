@@ -1,5 +1,6 @@
 """The factory: one objective per language and pair, and SSL, each with its own head."""
 
+from functools import partial
 from types import SimpleNamespace
 
 import pytest
@@ -39,7 +40,7 @@ def made(languages, pairs) -> nn.ModuleDict:
         return module
 
     return multilingual_objectives(
-        languages, pairs, objective, objective, objective(name="ssl", source="ssl")
+        languages, pairs, objective, objective, partial(objective, name="ssl", source="ssl")
     )
 
 
@@ -85,5 +86,5 @@ def test_objectives_need_a_name_of_their_own_for_ssl():
     ssl = nn.Linear(1, 1)
     ssl.name = "my_ssl"
     factory = SimpleNamespace(calls=0)
-    objectives = multilingual_objectives([], [], factory, factory, ssl)
+    objectives = multilingual_objectives([], [], factory, factory, lambda: ssl)
     assert list(objectives) == ["my_ssl"]

@@ -1,13 +1,17 @@
 """Checkpoints: which is the best one, and that each is whole or not there at all."""
 
 import logging
+import os
 import shutil
+import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 
 from speechbrain.utils.checkpoints import CKPT_PREFIX, Checkpoint, Checkpointer
 from speechbrain.utils.distributed import if_main_process
 from speechbrain.utils.logger import get_logger
+
+from vmsp_brain.files import put_in_place
 
 logger = get_logger(__name__)
 
@@ -26,7 +30,7 @@ def primary_metric(objectives: Sequence[str]) -> dict[str, str]:
 
 
 class CheckpointError(RuntimeError):
-    """A checkpoint cannot be loaded; the message says which and what to do."""
+    """A checkpoint cannot be saved or loaded; the message says which and what to do."""
 
 
 class AtomicCheckpointer(Checkpointer):
@@ -40,7 +44,13 @@ class AtomicCheckpointer(Checkpointer):
     def save_checkpoint(
         self, meta=None, end_of_epoch=True, name=None, verbosity=logging.INFO
     ) -> Checkpoint | None:
-        """See SpeechBrain's ``Checkpointer.save_checkpoint``."""
+        """See SpeechBrain's ``Checkpointer.save_checkpoint``.
+
+        Raises
+        ------
+        CheckpointError
+            If the disk takes no more; the message says what is kept.
+        """
         folder = Path(self.checkpoints_dir)
         if name is None:
             name = self._new_checkpoint_dirpath().name.removeprefix(f"{CKPT_PREFIX}+")
@@ -50,6 +60,17 @@ class AtomicCheckpointer(Checkpointer):
         self.checkpoints_dir = incomplete
         try:
             checkpoint = super().save_checkpoint(meta or {}, end_of_epoch, name, logging.DEBUG)
+        except (OSError, RuntimeError) as error:  # torch's writer does not say what went wrong
+            refusal = refused_write(folder)
+            if refusal is None:
+                raise
+            shutil.rmtree(incomplete, ignore_errors=True)
+            kept = ", ".join(path.name for path in sorted(folder.glob(f"{CKPT_PREFIX}+*")))
+            raise CheckpointError(
+                f"{folder}: a checkpoint could not be saved: {refusal.strerror} "
+                f"({shutil.disk_usage(folder).free / 2**20:.0f} MiB are free on the disk). Whole "
+                f"checkpoints: {kept or 'none'}. Make room, then give the same command to go on."
+            ) from error
         finally:
             self.checkpoints_dir = folder
         if checkpoint is None:  # not the main process
@@ -57,7 +78,7 @@ class AtomicCheckpointer(Checkpointer):
         path = folder / checkpoint.path.name
         if path.exists():  # saved again under the same name
             shutil.rmtree(path)
-        checkpoint.path.rename(path)
+        put_in_place(checkpoint.path, path)
         logger.log(verbosity, f"Saved the checkpoint {path}")
         files = {key: path / file.name for key, file in checkpoint.paramfiles.items()}
         return Checkpoint(path, checkpoint.meta, files)
@@ -78,3 +99,15 @@ class AtomicCheckpointer(Checkpointer):
                 "folder is damaged, remove it: the run goes on from the checkpoint before it, or "
                 "from the start. If it is of another model, choose another output_folder."
             ) from error
+
+
+def refused_write(folder: Path) -> OSError | None:
+    """What the system says if a file may not grow in a folder: no space, quota, limit; or None."""
+    try:
+        with tempfile.TemporaryFile(dir=folder) as file:
+            file.write(bytes(2**20))
+            file.flush()
+            os.fsync(file.fileno())
+    except OSError as error:
+        return error
+    return None

@@ -1,8 +1,9 @@
 """A checkpoint is found whole or not at all."""
 
-import multiprocessing
-import resource
-import signal
+import os
+import shutil
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -204,28 +205,77 @@ def test_a_damaged_or_foreign_checkpoint_is_named_and_the_one_before_it_loads(tm
     assert torch.equal(model.weight, weight)
 
 
-def save_on_a_full_disk(folder: Path) -> None:
-    """The kernel refuses to let a file grow, as on a full disk."""
+def weights(folder: Path) -> torch.nn.Linear:
     model = torch.nn.Linear(300, 300)
-    checkpointer = saver(folder, model=model)
+    saver(folder, model=model).recover_if_possible()
+    return model
+
+
+SAVE = """
+import resource, signal, sys, torch
+from vmsp_brain.run.checkpoints import AtomicCheckpointer
+if sys.argv[2] == "limit":
     signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
     resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, 100_000))
-    checkpointer.save_checkpoint()
+try:
+    AtomicCheckpointer(sys.argv[1], {"model": torch.nn.Linear(300, 300)}).save_checkpoint()
+except Exception as error:
+    print(type(error).__name__, error)
+"""
+MOUNTED = 'mount -t tmpfs -o size=600k none $1 && $0 -c "$2" $1 no && $0 -c "$2" $1 no && ls $1'
+
+
+def save_in_a_process(*words: str | Path) -> str:
+    """With a file that may not grow over 100 kB, or two on a file system of 600 kB, in turn."""
+    done = subprocess.run([*words], capture_output=True, text=True, check=True)
+    return done.stdout
 
 
 @pytest.mark.slow
-def test_a_full_disk_leaves_the_previous_checkpoint_loadable(tmp_path):
+def test_a_full_disk_is_named_and_leaves_the_previous_checkpoint_loadable(tmp_path):
     model = torch.nn.Linear(300, 300)
-    weight = model.weight.detach().clone()
     before = saver(tmp_path, model=model).save_checkpoint()
-    process = multiprocessing.get_context("spawn").Process(
-        target=save_on_a_full_disk, args=(tmp_path,)
+    told = save_in_a_process(sys.executable, "-c", SAVE, tmp_path, "limit")
+    assert told.startswith(
+        f"CheckpointError {tmp_path}: a checkpoint could not be saved: File too large ("
     )
-    process.start()
-    process.join()
-    assert process.exitcode == 1  # an exception, not a crash
-    torch.nn.init.zeros_(model.weight)
-    checkpointer = saver(tmp_path, model=model)
-    assert checkpointer.find_checkpoint().path == before.path
-    checkpointer.recover_if_possible()
-    assert torch.equal(model.weight, weight)
+    assert f"Whole checkpoints: {before.path.name}. Make room, then" in told
+    assert folders(tmp_path) == [before.path.name], "the unfinished one gives its room back"
+    assert torch.equal(weights(tmp_path).weight, model.weight)
+
+
+@pytest.mark.slow
+def test_a_file_system_without_space_is_named(tmp_path):
+    """A real one, which fills up: the second checkpoint of 360 kB has no place."""
+    alone = ["unshare", "--map-root-user", "--mount", "sh", "-c"]
+    if shutil.which("unshare") is None or subprocess.run([*alone, "true"]).returncode:
+        pytest.skip("this system lets nobody mount a file system of their own")
+    told = save_in_a_process(*alone, MOUNTED, sys.executable, tmp_path, SAVE)
+    message, *left = told.splitlines()
+    assert f"{tmp_path}: a checkpoint could not be saved: No space left on device (" in message
+    [kept] = [name for name in left if name.startswith("CKPT+")]
+    assert f"Whole checkpoints: {kept}. Make room, then" in message
+
+
+def test_another_error_while_saving_stays_what_it_is(tmp_path):
+    class Unsaveable(torch.nn.Linear):
+        def state_dict(self, *arguments, **options):
+            raise RuntimeError("of the model")
+
+    with pytest.raises(RuntimeError, match="of the model"):
+        saver(tmp_path, model=Unsaveable(1, 1)).save_checkpoint()
+
+
+def test_a_checkpoint_is_on_the_disk_before_it_gets_its_name(tmp_path, monkeypatch):
+    synced = []
+    fsync = os.fsync
+
+    def note(descriptor: int) -> None:
+        synced.append(Path(f"/proc/self/fd/{descriptor}").readlink())
+        fsync(descriptor)
+
+    monkeypatch.setattr(os, "fsync", note)
+    checkpoint = saver(tmp_path, value=Value(1)).save_checkpoint(name="x")
+    incomplete = tmp_path / "incomplete" / "CKPT+x"
+    assert {incomplete / "value.ckpt", incomplete / "CKPT.yaml"} <= set(synced)
+    assert synced[-1] == checkpoint.path.parent

@@ -67,6 +67,7 @@ def test_a_second_ctrl_c_ends_at_once_without_a_traceback():
     assert (done.stdout, done.stderr) == ("noted\n", "")
 
 
+@pytest.mark.slow
 def test_workers_outlive_the_signals_of_their_group():
     loader = DataLoader(range(40), num_workers=2, worker_init_fn=ignore_signals)
     batches = iter(loader)

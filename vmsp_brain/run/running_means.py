@@ -1,6 +1,7 @@
 """Means of what is measured over an epoch."""
 
 from collections.abc import Mapping
+from functools import partial
 from pathlib import Path
 
 import yaml
@@ -10,10 +11,15 @@ from speechbrain.utils.checkpoints import (
     register_checkpoint_hooks,
 )
 
+from vmsp_brain import processes
 
-@register_checkpoint_hooks
+
+@partial(register_checkpoint_hooks, save_on_main_only=False)
 class RunningMeans:
     """Means of named values over an epoch, kept in checkpoints so that a resumed epoch is whole.
+
+    Each process has its own, and a checkpoint all of them. If another number of processes goes on
+    with it, each of them begins with the whole.
 
     Example
     -------
@@ -49,12 +55,18 @@ class RunningMeans:
         self.counts: dict[str, int] = {}
 
     @mark_as_saver
-    def _save(self, path) -> None:
-        with Path(path).open("w", encoding="utf-8") as file:
-            yaml.safe_dump({"sums": self.sums, "counts": self.counts}, file, sort_keys=False)
+    def _save(self, path: str | Path) -> None:
+        found = processes.gather({"sums": self.sums, "counts": self.counts})
+        if processes.rank() == 0:
+            Path(path).write_text(yaml.safe_dump(found, sort_keys=False), encoding="utf-8")
 
     @mark_as_loader
-    def _load(self, path, end_of_epoch: bool) -> None:
-        with Path(path).open(encoding="utf-8") as file:
-            saved = yaml.safe_load(file)
-        self.sums, self.counts = saved["sums"], saved["counts"]
+    def _load(self, path: str | Path, end_of_epoch: bool) -> None:
+        found = yaml.safe_load(Path(path).read_text(encoding="utf-8"))
+        if len(found) == processes.number():
+            found = [found[processes.rank()]]
+        self.clear()
+        for saved in found:
+            part = RunningMeans()
+            part.sums, part.counts = saved["sums"], saved["counts"]
+            self.merge(part)

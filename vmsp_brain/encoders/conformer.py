@@ -35,7 +35,8 @@ class ConformerEncoder(nn.Module):
     normalize : Module, optional
         Normalizes filter banks, given relative lengths; per utterance if not given.
     augment : Module, optional
-        Applied to the normalized filter banks (B, T, F) in training, SpecAugment for example.
+        Applied to the normalized filter banks (B, T, F) in training, SpecAugment for example; not
+        to what self-supervision reads, whose targets would be what was dropped.
 
     Raises
     ------
@@ -71,18 +72,15 @@ class ConformerEncoder(nn.Module):
                 block.convolution_module.bottleneck.register_forward_hook(self._zero_padding)
 
     def forward(self, wavs: Tensor, relative_lengths: Tensor) -> Frames:
-        """Hidden states (B, T, D) of waveforms (B, samples) at 16 kHz."""
-        return self.contextualize(self.extract(wavs, relative_lengths))
+        """Hidden states (B, T, D) of waveforms (B, samples) at 16 kHz, augmented in training."""
+        filter_banks = self._filter_banks(wavs, relative_lengths)
+        if self.training and self.augment is not None:
+            filter_banks.data = self.augment(filter_banks.data)
+        return self.contextualize(self._subsample(filter_banks))
 
     def extract(self, wavs: Tensor, relative_lengths: Tensor) -> Frames:
         """Latents (B, T, C), about 25 a second, of waveforms (B, samples) at 16 kHz."""
-        frames = normalized_filter_banks(self.features, self.normalize, wavs, relative_lengths)
-        if self.training and self.augment is not None:
-            frames.data = self.augment(frames.data)
-        for block, stride in zip(self.front_end.children(), self.strides, strict=True):
-            zeroed = frames.data * _expand(frames.mask, frames.data)
-            frames = Frames(block(zeroed), (frames.lengths + stride - 1) // stride)
-        return Frames(frames.data.flatten(2), frames.lengths)
+        return self._subsample(self._filter_banks(wavs, relative_lengths))
 
     def contextualize(self, latents: Frames) -> Frames:
         """Hidden states (B, T, D) of latents (B, T, C)."""
@@ -98,6 +96,16 @@ class ConformerEncoder(nn.Module):
             **{f"block_{number:02d}": block for number, block in enumerate(blocks, start=1)},
             "norm": self.conformer.encoder.norm,
         }
+
+    def _filter_banks(self, wavs: Tensor, relative_lengths: Tensor) -> Frames:
+        return normalized_filter_banks(self.features, self.normalize, wavs, relative_lengths)
+
+    def _subsample(self, frames: Frames) -> Frames:
+        """Latents (B, T, C) of filter banks (B, 4T, F)."""
+        for block, stride in zip(self.front_end.children(), self.strides, strict=True):
+            zeroed = frames.data * _expand(frames.mask, frames.data)
+            frames = Frames(block(zeroed), (frames.lengths + stride - 1) // stride)
+        return Frames(frames.data.flatten(2), frames.lengths)
 
     def _check(self) -> None:
         rate = self.features.compute_STFT.sample_rate

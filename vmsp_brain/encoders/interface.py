@@ -2,7 +2,8 @@
 
 Every encoder has two halves, so that a self-supervised objective can stand between them:
 ``extract`` turns waveforms into latents, ``contextualize`` turns (masked) latents into hidden
-states. Recognition and translation call the encoder whole.
+states. Recognition and translation call the encoder whole; that alone augments in training, so that
+no self-supervised objective learns to predict what augmentation dropped.
 """
 
 from dataclasses import dataclass
@@ -61,7 +62,7 @@ class Encoder(Protocol):
         """Hidden states (B, T, D) of waveforms (B, samples) at 16 kHz; T is the longest's."""
 
     def extract(self, wavs: Tensor, relative_lengths: Tensor) -> Frames:
-        """Latents (B, T, C) of waveforms (B, samples) at 16 kHz."""
+        """Latents (B, T, C) of waveforms (B, samples) at 16 kHz; never augmented."""
 
     def contextualize(self, latents: Frames) -> Frames:
         """Hidden states (B, T, D) of latents (B, T, C)."""

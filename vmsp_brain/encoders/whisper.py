@@ -32,7 +32,8 @@ class WhisperEncoder(nn.Module):
         Where downloads are kept.
     spec_augment : bool
         Mask spans of time and of Mel bands in training as the model's configuration says
-        (``mask_time_prob`` and so on, which are 0 in the published models).
+        (``mask_time_prob`` and so on, which are 0 in the published models). Self-supervision has
+        masks of its own instead.
     freeze_feature_extractor : bool
         Keep the convolutions as they are.
     frozen_blocks : int
@@ -81,8 +82,14 @@ class WhisperEncoder(nn.Module):
         return self.max_samples / SAMPLE_RATE
 
     def forward(self, wavs: Tensor, relative_lengths: Tensor) -> Frames:
-        """Hidden states (B, T, D) of waveforms (B, samples) at 16 kHz."""
-        hidden = self.contextualize(self.extract(wavs, relative_lengths))
+        """Hidden states (B, T, D) of waveforms (B, samples) at 16 kHz, augmented in training."""
+        mel = self._mel(wavs, relative_lengths)
+        if self.training:
+            masked = self.lobe.model._mask_input_features(
+                mel.data.transpose(1, 2), attention_mask=mel.mask
+            )
+            mel.data = masked.transpose(1, 2)
+        hidden = self.contextualize(self._convolve(mel))
         return Frames(hidden.data[:, : hidden.lengths.max()], hidden.lengths)
 
     def extract(self, wavs: Tensor, relative_lengths: Tensor) -> Frames:
@@ -93,22 +100,7 @@ class WhisperEncoder(nn.Module):
         ValueError
             If an utterance is longer than Whisper hears: nothing is cut off.
         """
-        samples = number_of_samples(wavs, relative_lengths)
-        if samples.max() > self.max_samples:
-            raise ValueError(
-                f"Found an utterance of {samples.max() / SAMPLE_RATE:.1f} s, but Whisper hears at "
-                f"most {self.max_seconds:.1f} s. Leave it out or take another encoder."
-            )
-        mel_lengths = torch.div(samples - 1, self.hop, rounding_mode="floor") + 1
-        with torch.no_grad(), torch.autocast(wavs.device.type, enabled=False):
-            mel = torch.stack(
-                [self._mel(wav[:n]) for wav, n in zip(wavs.float(), samples, strict=True)]
-            )  # (B, F, frames of 10 ms)
-            if self.training:
-                valid = Frames(mel.transpose(1, 2), mel_lengths).mask
-                mel = self.lobe.model._mask_input_features(mel, attention_mask=valid)
-        latents = F.gelu(self.encoder.conv2(F.gelu(self.encoder.conv1(mel))))
-        return Frames(latents.transpose(1, 2), (mel_lengths + 1) // 2)
+        return self._convolve(self._mel(wavs, relative_lengths))
 
     def contextualize(self, latents: Frames) -> Frames:
         """Hidden states (B, T, D) of latents (B, T, C), all of which are attended to."""
@@ -123,6 +115,28 @@ class WhisperEncoder(nn.Module):
         front_end = [self.encoder.conv1, self.encoder.conv2, self.encoder.embed_positions]
         return named_layers(front_end, self.encoder.layers, self.encoder.layer_norm)
 
-    def _mel(self, wav: Tensor) -> Tensor:
+    @torch.no_grad()
+    def _mel(self, wavs: Tensor, relative_lengths: Tensor) -> Frames:
+        """Mel spectrograms, one frame in 10 ms, (B, T, F)."""
+        samples = number_of_samples(wavs, relative_lengths)
+        if samples.max() > self.max_samples:
+            raise ValueError(
+                f"Found an utterance of {samples.max() / SAMPLE_RATE:.1f} s, but Whisper hears at "
+                f"most {self.max_seconds:.1f} s. Leave it out or take another encoder."
+            )
+        with torch.autocast(wavs.device.type, enabled=False):
+            mel = torch.stack(
+                [self._log_mel(wav[:n]) for wav, n in zip(wavs.float(), samples, strict=True)]
+            )  # (B, F, T)
+        lengths = torch.div(samples - 1, self.hop, rounding_mode="floor") + 1
+        return Frames(mel.transpose(1, 2), lengths)
+
+    def _log_mel(self, wav: Tensor) -> Tensor:
         padded = self.lobe.pad_or_trim(wav, length=self.max_samples)
         return self.lobe.log_mel_spectrogram(padded)
+
+    def _convolve(self, mel: Frames) -> Frames:
+        """Latents (B, T, C) of Mel spectrograms (B, 2T, F)."""
+        convolved = F.gelu(self.encoder.conv1(mel.data.transpose(1, 2)))
+        latents = F.gelu(self.encoder.conv2(convolved))
+        return Frames(latents.transpose(1, 2), (mel.lengths + 1) // 2)

@@ -148,9 +148,16 @@ class Zero(nn.Module):
 def test_augmentation_is_for_training_alone():
     encoder = small_encoder(augment=Zero())
     first, second = noise(0.5, seed=1), noise(0.5, seed=2)
-    assert torch.equal(encoder.extract(*first).data, encoder.extract(*second).data)
+    assert torch.equal(encoder(*first).data, encoder(*second).data)
     encoder.eval()
-    assert not torch.equal(encoder.extract(*first).data, encoder.extract(*second).data)
+    assert not torch.equal(encoder(*first).data, encoder(*second).data)
+
+
+@torch.no_grad()
+def test_self_supervision_reads_and_predicts_what_was_not_augmented():
+    encoder, batch = small_encoder(augment=Zero()), noise(0.5)
+    latents = encoder.extract(*batch).data
+    assert torch.equal(latents, encoder.eval().extract(*batch).data)
 
 
 @torch.no_grad()

@@ -125,6 +125,8 @@ def test_spec_augment_is_the_models_own_and_for_training_alone(kind, tmp_path):
     states = [encoder(*batch).data for encoder in (augmented, augmented, plain, plain)]
     assert not torch.allclose(states[0], states[1])
     assert torch.equal(states[2], states[3])
+    latents = [encoder.extract(*batch).data for encoder in (augmented, plain)]
+    assert torch.equal(*latents)  # what self-supervision reads and predicts
     assert torch.equal(augmented.eval()(*batch).data, plain.eval()(*batch).data)
 
 

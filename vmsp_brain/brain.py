@@ -185,6 +185,8 @@ class VMSPBrain(sb.Brain):
         self.gradient.combine(self.scaler.get_scale())
         heads = (parameter for head in self.heads.values() for parameter in head)
         processes.average_gradients([*self.gradient.shared, *heads])
+        if all(parameter.grad is None for parameter in self.modules.parameters()):
+            return  # no loss was finite, and each was counted
         # A gradient scaler skips a step that is not finite, and lowers its scale, by itself.
         if not self.scaler.is_enabled() and not self._gradients_are_finite():
             self._count_nonfinite(

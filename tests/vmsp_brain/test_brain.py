@@ -175,6 +175,24 @@ def test_a_gradient_that_alone_is_not_finite_leaves_the_step_out(caplog):
         brain.fit_batch(make_batch(brain))
 
 
+@pytest.mark.parametrize("precision", ["fp32", "fp16"])
+def test_when_no_loss_is_finite_nothing_moves_until_patience_ends(precision):
+    brain = make_brain("UAS", ["en", "fr"], ["fr-en"], nonfinite_patience=2)
+    brain.nonfinite_count = 0
+    brain.scaler = torch.amp.GradScaler(device="cpu", enabled=precision == "fp16")
+    before = {name: p.clone() for name, p in brain.modules.named_parameters()}
+    for objective in brain.modules.objectives.values():
+        objective.loss = lambda frames, part, loss=objective.loss: loss(frames, part) * torch.nan
+    for _ in range(2):
+        brain.step += 1
+        brain.fit_batch(make_batch(brain))
+    assert brain.optimizer_step == 0
+    assert all(torch.equal(before[name], p) for name, p in brain.modules.named_parameters())
+    brain.step += 1
+    with pytest.raises(ValueError, match="patience is exhausted"):
+        brain.fit_batch(make_batch(brain))
+
+
 def test_checkpoints_wait_until_the_rows_are_used():
     brain = make_brain("UAS", ["en", "fr"], ["fr-en"], grad_accumulation_factor=2)
     brain.checkpointer, brain.ckpt_interval_steps = object(), 1

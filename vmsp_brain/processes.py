@@ -1,13 +1,40 @@
 """Talk between the processes of a training; in a single process every function is the identity."""
 
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from typing import TypeVar
 
 import torch
+from speechbrain.utils.distributed import ddp_init_group
+from speechbrain.utils.logger import get_logger
+from speechbrain.utils.run_opts import RunOptions
 from torch import Tensor, nn
 from torch.nn import Parameter
 
+logger = get_logger(__name__)
+
 Item = TypeVar("Item")
+
+
+def join_group(run_opts: RunOptions) -> RunOptions:
+    """Let the processes that ``torchrun`` started know of each other; alone, do nothing.
+
+    Without a GPU they talk by gloo, unless ``--distributed_backend`` says otherwise.
+
+    Returns
+    -------
+    RunOptions
+        With the backend that was chosen.
+    """
+    given = "distributed_backend" in run_opts.overridden_args
+    if given or (torch.cuda.is_available() and run_opts.device != "cpu"):
+        ddp_init_group(run_opts)
+        return run_opts
+    run_opts = replace(run_opts, distributed_backend="gloo")
+    ddp_init_group(run_opts)
+    if number() > 1:
+        logger.warning("Without GPUs, the processes talk by --distributed_backend=gloo.")
+    return run_opts
 
 
 def number() -> int:

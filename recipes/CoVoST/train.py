@@ -11,9 +11,10 @@ was stopped goes on where it was when the same command is given again.
 import sys
 
 import speechbrain as sb
-from speechbrain.utils.distributed import ddp_init_group, if_main_process, run_on_main
+from speechbrain.utils.distributed import if_main_process, run_on_main
 
 from corpus.prepare import prepare_corpus
+from vmsp_brain import processes
 from vmsp_brain.brain import VMSPBrain
 from vmsp_brain.data.loading import load_data
 from vmsp_brain.data.vocabularies import load_tokenizers, train_tokenizers
@@ -29,7 +30,7 @@ from vmsp_brain.watch.plots import save_run_figures
 def main(words: list[str]) -> None:
     """Prepare, train and test what the command line says."""
     hparams_file, run_opts, overrides = sb.parse_arguments(words)
-    ddp_init_group(run_opts)
+    run_opts = processes.join_group(run_opts)
     experiment = ExperimentFile(hparams_file, overrides)
     run_on_main(check_run_folder, args=[experiment])
     hparams = experiment.load()

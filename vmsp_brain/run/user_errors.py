@@ -1,6 +1,7 @@
 """Errors of what people give end in one message; errors of the code keep their traceback."""
 
 import linecache
+import signal
 import sys
 import traceback
 from collections.abc import Iterator
@@ -20,7 +21,7 @@ def one_message() -> Iterator[None]:
 
     It is, if the system raised it (no such file, no space left), or the project's own code did so
     on purpose: then the message says what to do. All others go on, with their traceback. That of
-    the former is in the run's ``log.txt``, if the run has got that far.
+    the former is in the run's ``log.txt``, if the run has got that far. Ctrl-C ends it likewise.
 
     Example
     -------
@@ -39,6 +40,10 @@ def one_message() -> Iterator[None]:
         if if_main_process() or torch.distributed.is_initialized():
             print(error, file=sys.stderr, flush=True)
         sys.exit(1)
+    except KeyboardInterrupt:  # in training it is not raised, see `vmsp_brain.run.termination`
+        if if_main_process():
+            print("Stopped by Ctrl-C (SIGINT). The same command goes on.", file=sys.stderr)
+        sys.exit(128 + signal.SIGINT)
 
 
 def _raised_on_purpose(error: BaseException) -> bool:

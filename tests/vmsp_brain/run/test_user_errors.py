@@ -1,5 +1,7 @@
 """Which errors are told in one message, and which keep their traceback."""
 
+import signal
+
 import pytest
 import torch
 
@@ -33,6 +35,13 @@ def test_a_message_is_told_whatever_it_was_made_of(tmp_path, capsys):
 
 def test_what_the_system_raises_is_told_with_its_file(tmp_path, capsys):
     assert "nowhere" in told(capsys, lambda: (tmp_path / "nowhere").read_text())
+
+
+def test_ctrl_c_before_training_ends_in_one_line(capsys):
+    with pytest.raises(SystemExit) as end, one_message():
+        signal.raise_signal(signal.SIGINT)
+    assert end.value.code == 130
+    assert capsys.readouterr().err == "Stopped by Ctrl-C (SIGINT). The same command goes on.\n"
 
 
 @pytest.mark.parametrize(

@@ -7,9 +7,11 @@ items back into draws and sources.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
 
 import torch
 from speechbrain.dataio.batch import PaddedBatch
+from speechbrain.dataio.dataset import DynamicItemDataset
 from speechbrain.utils.data_utils import batch_pad_right
 from torch import Tensor
 from torch.utils.data import Dataset
@@ -31,7 +33,7 @@ class MultilingualDataset(Dataset):
     """
 
     def __init__(
-        self, sources: Mapping[str, Dataset], serves: Mapping[str, str] | None = None
+        self, sources: Mapping[str, DynamicItemDataset], serves: Mapping[str, str] | None = None
     ) -> None:
         self.sources = dict(sources)
         self.serves = dict(serves or {})
@@ -74,7 +76,7 @@ class MultilingualBatch:
             for draw in grouped
         ]
 
-    def to(self, *args, **kwargs) -> "MultilingualBatch":
+    def to(self, *args: Any, **kwargs: Any) -> "MultilingualBatch":
         """Move all parts, in place; the arguments are those of ``torch.Tensor.to``."""
         for part in self._parts():
             part.to(*args, **kwargs)
@@ -90,7 +92,7 @@ class MultilingualBatch:
         return (part for draw in self.draws for part in draw.values())
 
 
-def _pad(tensors: list[Tensor], **options) -> tuple[Tensor, Tensor]:
+def _pad(tensors: list[Tensor], **options: Any) -> tuple[Tensor, Tensor]:
     """SpeechBrain's padding, which divides by the longest length: all may be empty here."""
     if all(len(tensor) == 0 for tensor in tensors):
         return torch.stack(tensors), torch.zeros(len(tensors))

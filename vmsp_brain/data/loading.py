@@ -6,7 +6,7 @@ from typing import Any
 
 import torch
 from sentencepiece import SentencePieceProcessor
-from torch.utils.data import Dataset
+from torch.utils.data import Dataset, Sampler
 
 from vmsp_brain.data.batches import MultilingualBatch, MultilingualDataset
 from vmsp_brain.data.manifests import (
@@ -117,7 +117,7 @@ def _data(
     hparams: Mapping[str, Any],
     tokenizers: Mapping[str, SentencePieceProcessor],
     utterances: Utterances,
-    sampler,
+    sampler: Sampler,
     ssl: Mapping[str, dict] | None = None,
     unlabelled: Mapping[str, dict] | None = None,
 ) -> Data:

@@ -8,13 +8,13 @@ of a clip are one utterance here.
 import csv
 import functools
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 import sentencepiece
 import torch
 from speechbrain.dataio.dataset import DynamicItemDataset
-from speechbrain.utils.data_pipeline import provides, takes
+from speechbrain.utils.data_pipeline import DynamicItem, provides, takes
 from torch import Tensor
 
 from vmsp_brain.audio import load_audio
@@ -123,10 +123,10 @@ def unlabelled_dataset(
     return DynamicItemDataset(dict(utterances), [_audio_item(cache_audio)], ["id", "sig"])
 
 
-def _target_item(name: str, tokenizer: sentencepiece.SentencePieceProcessor):
+def _target_item(name: str, tokenizer: sentencepiece.SentencePieceProcessor) -> DynamicItem:
     @takes("transcription", "translations")
     @provides(name, text_key(name))
-    def target(transcription: str, translations: dict[str, str]):
+    def target(transcription: str, translations: dict[str, str]) -> Iterator[Tensor | str]:
         utterance = {"transcription": transcription, "translations": translations}
         text = target_text(name, utterance)
         yield torch.tensor(tokenizer.encode(text), dtype=torch.long)
@@ -140,7 +140,7 @@ def _cached_audio(wav: str) -> Tensor:
     return load_audio(wav)
 
 
-def _audio_item(cache_audio: bool):
+def _audio_item(cache_audio: bool) -> DynamicItem:
     load = _cached_audio if cache_audio else load_audio
 
     @takes("wav")

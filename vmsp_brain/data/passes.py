@@ -69,7 +69,7 @@ class FixedBatches:
         for start in range(0, self.size, step_size):
             chosen = order[start : start + step_size]
             if len(chosen) >= parts:
-                yield np.array_split(chosen, parts)
+                yield [part.tolist() for part in np.array_split(chosen, parts)]
 
 
 class DynamicBatches:

@@ -8,6 +8,7 @@ on as one, since the backward pass is linear.
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -49,7 +50,7 @@ class GraphCut:
             entering, inputs, given, retain_graph=retain_graph, allow_unused=True
         )
 
-    def detach(self, value):
+    def detach(self, value: Any) -> Any:
         """A leaf in the place of a tensor that the layers below made; anything else as it is."""
         if not (torch.is_tensor(value) and value.requires_grad):
             return value

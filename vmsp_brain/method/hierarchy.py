@@ -66,7 +66,11 @@ class Hierarchy:
 
     def penalties(self, epoch: int) -> list[float]:
         """η_1, η_2, ... in this epoch (1, 2, ...), one between each two levels."""
-        return [float(level.penalty(epoch, level.validation_losses)) for level in self.levels[1:]]
+        return [
+            float(level.penalty(epoch, level.validation_losses))
+            for level in self.levels
+            if level.penalty is not None
+        ]
 
     def multipliers(self, epoch: int) -> list[float]:
         """What each level counts in this epoch: 1, η_1, η_1·η_2, ..."""

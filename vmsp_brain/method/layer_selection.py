@@ -84,7 +84,7 @@ class LayerSelection:
         if not self.efficient or since < 0 or since % self.refresh_every:
             return
         conflicting = [layer for layer, value in similarities.items() if value < self.threshold]
-        conflicting.sort(key=similarities.get)
+        conflicting.sort(key=lambda layer: similarities[layer])
         self.selected = conflicting[: self.max_layers]
         values = ", ".join(f"{layer} ({similarities[layer]:+.3f})" for layer in self.selected)
         logger.info(

@@ -178,12 +178,14 @@ class GradientStep:
         return Plan(selected, kept, sketched, updates, measures, boundary)
 
     @contextmanager
-    def forward(self, draw: int, num_losses: int, **scales: float) -> Iterator[Forward]:
+    def forward(
+        self, draw: int, num_losses: int, average: float = 1.0, loss_scale: float = 1.0
+    ) -> Iterator[Forward]:
         """Run an encoder forward in here, see `Forward`; gives what `add` wants.
 
         A single loss needs no cut: its one backward pass serves all layers.
         """
-        forward = Forward(draw, num_losses, **scales)
+        forward = Forward(draw, num_losses, average, loss_scale)
         with ExitStack() as stack:
             if num_losses > 1:
                 modules = list(self.modules.values())

@@ -6,6 +6,7 @@ import shutil
 import tempfile
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 from speechbrain.utils.checkpoints import CKPT_PREFIX, Checkpoint, Checkpointer
 from speechbrain.utils.distributed import if_main_process
@@ -41,8 +42,14 @@ class AtomicCheckpointer(Checkpointer):
     ``incomplete`` and moved into place when all of it is there.
     """
 
+    checkpoints_dir: Path
+
     def save_checkpoint(
-        self, meta=None, end_of_epoch=True, name=None, verbosity=logging.INFO
+        self,
+        meta: dict[str, Any] | None = None,
+        end_of_epoch: bool = True,
+        name: str | None = None,
+        verbosity: int = logging.INFO,
     ) -> Checkpoint | None:
         """See SpeechBrain's ``Checkpointer.save_checkpoint``.
 

@@ -71,9 +71,9 @@ def _flatten(text: str) -> dict[str, str]:
     def walk(path: str, node: Any) -> None:
         tag = getattr(getattr(node, "tag", None), "value", None) or ""
         if isinstance(node, dict):
-            children = node.items()
+            children = list(node.items())
         elif isinstance(node, list):
-            children = enumerate(node)
+            children = list(enumerate(node))
         else:
             leaves[path] = f"{tag} {getattr(node, 'value', node)}".strip()
             return

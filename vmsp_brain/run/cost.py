@@ -63,7 +63,8 @@ class EpochCost:
 
     def _spent(self) -> tuple[float, float]:
         clocks = zip(self._before, self._start, _clocks(), strict=True)
-        return tuple(before + now - start for before, start, now in clocks)
+        seconds, cpu_seconds = (before + now - start for before, start, now in clocks)
+        return seconds, cpu_seconds
 
     @mark_as_saver
     def _save(self, path: str) -> None:

@@ -71,7 +71,8 @@ def decode(
     found: dict[str, list[Hypothesis]] = {name: [] for own in names_of.values() for name in own}
     for batch in tqdm(loader, "decoding"):
         [(language, part)] = batch.draws[0].items()
-        for name, texts in model.decode_batch(*part.sig, names_of[language]).items():
+        wavs, lengths = part.sig
+        for name, texts in model.decode_batch(wavs, lengths, names_of[language]).items():
             made = zip(part.id, part[text_key(name)], texts, strict=True)
             found[name] += [Hypothesis(*columns) for columns in made if columns[1]]
     return found

@@ -137,7 +137,9 @@ def _differences(
 
 def _p_value(compared: Compared, baseline: Compared) -> float | None:
     """None for equal scores, of which sacreBLEU's test says nothing."""
-    return None if compared.score == baseline.score else round(compared.p_value, 4)
+    if compared.p_value is None or compared.score == baseline.score:
+        return None
+    return round(compared.p_value, 4)
 
 
 def _describe(run: RecordedRun) -> dict[str, Any]:

@@ -1,6 +1,6 @@
 """How many parameters a model has, part by part."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 
 from torch import nn
 
@@ -37,7 +37,7 @@ def parameter_table(encoder: Encoder, objectives: Mapping[str, nn.Module]) -> st
     return "\n".join(lines)
 
 
-def _line(name: str, modules) -> str:
+def _line(name: str, modules: Iterable[nn.Module]) -> str:
     parameters = [parameter for module in modules for parameter in module.parameters()]
     counts = [
         sum(p.numel() for p in parameters),

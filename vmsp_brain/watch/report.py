@@ -110,7 +110,9 @@ def _summary(report: Mapping[str, Any]) -> list[str]:
 def _best(report: Mapping[str, Any], metric: str) -> str:
     best = report["best"][metric]
     name = best["run"]
-    clear, unclear, equal = [], [], []
+    clear: list[str] = []
+    unclear: list[str] = []
+    equal: list[str] = []
     for other, found in best["others"].items():
         if found["p_value"] is None:
             equal.append(other)
@@ -158,7 +160,7 @@ def _span(report: Mapping[str, Any], key: str, form: str) -> str:
     values = {name: run[key] for name, run in report["runs"].items() if run[key] is not None}
     if not values:
         return UNKNOWN
-    least, most = min(values, key=values.get), max(values, key=values.get)
+    least, most = (choose(values, key=lambda name: values[name]) for choose in (min, max))
     if values[least] == values[most]:
         return f"{values[least]:{form}} ({', '.join(values)})"
     return f"from {values[least]:{form}} ({least}) to {values[most]:{form}} ({most})"

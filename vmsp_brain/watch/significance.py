@@ -9,6 +9,7 @@ result depends on the choice of test utterances, not on the seed of training.
 import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import jiwer
 import sacrebleu
@@ -85,19 +86,21 @@ class MeanOverLanguages(Metric):
         self.languages = languages
         self.places = {language: place for place, language in enumerate(dict.fromkeys(languages))}
 
-    def _extract_corpus_statistics(self, hypotheses, references) -> list[list[float]]:
+    def _extract_corpus_statistics(
+        self, hypotheses: Sequence[str], references: Sequence[Sequence[str]] | None
+    ) -> list[list[float]]:
         found = self.metric._extract_corpus_statistics(hypotheses, references)
         self.num_refs = self.metric.num_refs
         width = len(found[0])
-        spread = []
+        spread: list[list[float]] = []
         for language, stats in zip(self.languages, found, strict=True):
-            row = [0] * (width * len(self.places))
+            row: list[float] = [0] * (width * len(self.places))
             start = width * self.places[language]
             row[start : start + width] = stats
             spread.append(row)
         return spread
 
-    def _compute_score_from_stats(self, stats: Sequence[float]) -> Score:
+    def _compute_score_from_stats(self, stats: list[float]) -> Score:
         width = len(stats) // len(self.places)
         starts = range(0, len(stats), width)
         scores = [
@@ -110,7 +113,9 @@ class MeanOverLanguages(Metric):
         return self._compute_score_from_stats([sum(column) for column in zip(*stats, strict=True)])
 
     # An utterance is read by the metric inside.
-    _preprocess_segment = _extract_reference_info = _compute_segment_statistics = None
+    _preprocess_segment = None  # type: ignore[assignment]
+    _extract_reference_info = None  # type: ignore[assignment]
+    _compute_segment_statistics = None  # type: ignore[assignment]
 
 
 METRICS = {"wer": WER, "bleu": sacrebleu.BLEU}
@@ -151,11 +156,13 @@ def _paired_test(
     made: Made, parts: Sequence[str], metric: Metric, baseline: str
 ) -> dict[str, Compared]:
     names = [baseline, *(name for name in made if name != baseline)]
-    systems = [(name, [h.hypothesis for part in parts for h in made[name][part]]) for name in names]
+    systems: list[tuple[str, Sequence[str]]] = [
+        (name, [h.hypothesis for part in parts for h in made[name][part]]) for name in names
+    ]
     references = [h.reference for part in parts for h in made[baseline][part]]
     logging.getLogger("sacrebleu").setLevel(logging.WARNING)  # it announces every resampling
     test = PairedTest(systems, {"metric": metric}, [references], "bs", SAMPLES)
-    _, scores = test()
+    scores: dict[str, Any] = test()[1]
     _, results = scores.values()  # the systems' names, and the scores of the metric
     return {
         name: Compared(result.score, result.p_value)

@@ -345,9 +345,20 @@ class VMSPBrain(sb.Brain):
         cosines = self.cosines.over_processes(self.device)
         self.cosines.clear()
         if cosines:
-            self.gradient.selection.update(epoch, mean_per_layer(cosines))
+            self._select_layers(epoch, mean_per_layer(cosines))
             self.monitor.write_conflicts(cosines, epoch)
             self.monitor.write_selection(self.gradient.selection, list(cosines), epoch)
+
+    def _select_layers(self, epoch: int, similarities: Mapping[str, float]) -> None:
+        selection = self.gradient.selection
+        selected = selection.update(epoch, similarities)
+        if selected is not None:
+            under = sum(value < selection.threshold for value in similarities.values())
+            values = ", ".join(f"{layer} ({similarities[layer]:+.3f})" for layer in selected)
+            logger.info(
+                f"Epoch {epoch}: {len(selected)} of {len(similarities)} layers selected, {under} "
+                f"are under the threshold {selection.threshold}: {values or 'none'}"
+            )
 
     def _end_validation(self, epoch: int, evaluation: Evaluation, report: dict) -> None:
         """The epoch's log and checkpoint."""

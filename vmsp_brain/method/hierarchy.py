@@ -8,7 +8,8 @@ VM-MSP). The update of the shared parameters θ is
 with λ on the simplex of its own level, from that level's weighting, and η from the penalties.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, nullcontext
 from typing import Any
 
 import torch
@@ -88,7 +89,7 @@ class Hierarchy:
         for level in self.levels:
             level.record_validation(losses)
 
-    def update_lambdas(self, gramians: Sequence[Tensor]) -> None:
+    def update_lambdas(self, gramians: Sequence[Tensor], seed: int | None = None) -> None:
         """Let every level's weighting set its λ.
 
         Arguments
@@ -96,9 +97,13 @@ class Hierarchy:
         gramians : list of Tensor
             For each level the Gramian of its objectives, (M, M), the cross-Gramian
             J(ξ1) J(ξ2)^T if the level takes that. A level keeps its λ if it is not finite.
+        seed : int, optional
+            Of weightings that draw random numbers (PCGrad, GradVac, Random): equal in all
+            processes, so is λ; and torch's own generator is left alone. Without, they use that.
         """
-        for level, gramian in zip(self.levels, gramians, strict=True):
-            level.update_lambdas(gramian)
+        with nullcontext() if seed is None else _seeded(seed):
+            for level, gramian in zip(self.levels, gramians, strict=True):
+                level.update_lambdas(gramian)
 
     @property
     def adapts(self) -> bool:
@@ -139,6 +144,14 @@ class Hierarchy:
             )
         for level, level_state in zip(self.levels, state["levels"], strict=True):
             level.load_state_dict(level_state)
+
+
+@contextmanager
+def _seeded(seed: int) -> Iterator[None]:
+    """With torch's generator on the CPU, where weightings compute, begun from a seed."""
+    with torch.random.fork_rng(devices=[]):
+        torch.default_generator.manual_seed(seed)
+        yield
 
 
 def hierarchy_in_order(

@@ -8,10 +8,6 @@ is under a threshold are selected; every other layer gets the uniform combinatio
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from speechbrain.utils.logger import get_logger
-
-logger = get_logger(__name__)
-
 
 class LayerSelection:
     """Which layers get the level's weighting.
@@ -40,6 +36,7 @@ class LayerSelection:
     >>> selection.layers(["front_end", "block_01", "block_02"])
     ['front_end', 'block_01', 'block_02']
     >>> selection.update(1, {"front_end": 0.2, "block_01": -0.1, "block_02": -0.3})
+    ['block_02']
     >>> selection.layers(["front_end", "block_01", "block_02"])
     ['block_02']
     """
@@ -70,7 +67,7 @@ class LayerSelection:
             return list(layers)
         return [layer for layer in layers if layer in self.selected]
 
-    def update(self, epoch: int, similarities: Mapping[str, float]) -> None:
+    def update(self, epoch: int, similarities: Mapping[str, float]) -> list[str] | None:
         """Select anew, if it is time, by each layer's mean similarity in the epoch that ends.
 
         Arguments
@@ -79,18 +76,19 @@ class LayerSelection:
             1, 2, ...
         similarities : dict
             Mean pairwise cosine similarity by layer.
+
+        Returns
+        -------
+        list of str
+            The layers that were selected, the most conflicting first; None if it was not time.
         """
         since = epoch - self.warm_up
         if not self.efficient or since < 0 or since % self.refresh_every:
-            return
+            return None
         conflicting = [layer for layer, value in similarities.items() if value < self.threshold]
         conflicting.sort(key=lambda layer: similarities[layer])
         self.selected = conflicting[: self.max_layers]
-        values = ", ".join(f"{layer} ({similarities[layer]:+.3f})" for layer in self.selected)
-        logger.info(
-            f"Epoch {epoch}: {len(self.selected)} of {len(similarities)} layers selected, "
-            f"{len(conflicting)} are under the threshold {self.threshold}: {values or 'none'}"
-        )
+        return self.selected
 
     def state_dict(self) -> dict[str, Any]:
         """The selection, for a checkpoint."""

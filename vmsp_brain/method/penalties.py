@@ -4,13 +4,15 @@ With η_k the penalty between level k and level k+1, level 1 counts once, level 
 η_1, level 3 by η_1·η_2 (Objective Soups, the penalty form of the multilevel problem).
 
 A schedule is any function of (epoch, validation losses) that gives η >= 0: the epoch counts from 1,
-and the losses are the lower level's mean validation losses after each epoch before this one. It
+and the losses are the lower level's mean validation losses after each epoch before this one, NaN
+where a validation had none of its objectives; epochs without validation are not among them. It
 holds no state of its own, so a plain function will do, and a resumed run needs nothing but the
 losses.
 """
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, fields
+from itertools import chain, islice, repeat
 
 Penalty = Callable[[int, Sequence[float]], float]
 """η from the epoch (1, 2, ...) and the lower level's validation losses so far."""
@@ -81,7 +83,8 @@ class AdaptivePenalty:
     """η that grows faster after every epoch in which the lower level was hurt.
 
     It grows by ``growth`` per epoch, but by ``fast_growth`` after an epoch whose validation loss of
-    the lower level lies more than ``threshold`` above the best so far.
+    the lower level lies more than ``threshold`` above the best so far. After an epoch without a
+    validation loss, or with one that is not a number, it grows by ``growth``.
 
     Arguments
     ---------
@@ -106,6 +109,8 @@ class AdaptivePenalty:
     >>> penalty = AdaptivePenalty(start=0.1, growth=0.02, fast_growth=0.1, threshold=0.05)
     >>> round(penalty(4, [2.0, 1.5, 1.6]), 2)
     0.24
+    >>> round(penalty(4), 2)  # nothing is known
+    0.16
     """
 
     start: float
@@ -119,9 +124,10 @@ class AdaptivePenalty:
 
     def __call__(self, epoch: int, validation_losses: Sequence[float] = ()) -> float:
         eta, best = self.start, float("inf")
-        for loss in validation_losses[: epoch - 1]:
+        for loss in islice(chain(validation_losses, repeat(float("nan"))), epoch - 1):
             best = min(best, loss)
-            eta += self.fast_growth if loss > best + self.threshold else self.growth
+            degraded = loss > best + self.threshold  # never true of NaN
+            eta += self.fast_growth if degraded else self.growth
         return min(eta, self.cap)
 
 

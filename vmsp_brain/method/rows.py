@@ -6,11 +6,15 @@ the cross-Gramian J(ξ1) J(ξ2)^T, and the update is the mean over the draws of 
 held layer by layer: what is a sum over parameters is a sum over layers.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 
 import torch
 from torch import Tensor
 from torch.nn import Parameter
+
+Mean = Callable[[list[Tensor]], list[Tensor]]
+"""Of each tensor of a list, its mean over the processes that train together."""
 
 DRAWS = 2
 """MoDo's number of independent draws per step."""
@@ -70,12 +74,36 @@ class GradientRows:
             Multiplies the gradients: undoes a gradient scaler, or averages over micro-batches.
         """
         sizes = [gradient.numel() for gradient in gradients]
-        if layer not in self._blocks:
-            shape = (DRAWS, len(self.index), sum(sizes))
-            self._blocks[layer] = torch.zeros(shape, device=gradients[0].device)
-        row = self._blocks[layer][draw, self.index[objective]]
+        row = self._block(layer, sum(sizes), gradients[0].device)[draw, self.index[objective]]
         for part, gradient in zip(row.split(sizes), gradients, strict=True):
             part.add_(gradient.flatten(), alpha=scale)
+
+    def _block(self, layer: str, columns: int, device: torch.device) -> Tensor:
+        if layer not in self._blocks:
+            shape = (DRAWS, len(self.index), columns)
+            self._blocks[layer] = torch.zeros(shape, device=device)
+        return self._blocks[layer]
+
+    def average(
+        self, mean: Mean, columns: Mapping[str, int], device: torch.device, unknown: Iterable[str]
+    ) -> None:
+        """Let the rows be their mean over the processes.
+
+        Arguments
+        ---------
+        mean : callable
+            Takes it.
+        columns : dict
+            How many each layer has: a layer without rows here may have some in another process.
+        device : device
+            Of the rows.
+        unknown : list of str
+            Objectives whose rows are not known: they are not a number in all processes then.
+        """
+        blocks = [self._block(layer, size, device) for layer, size in columns.items()]
+        for block in blocks:
+            block[:, [self.index[name] for name in unknown]] = torch.nan
+        self._blocks.update(zip(columns, mean(blocks), strict=True))
 
     def gramian(self, layers: Iterable[str], cross: bool = True) -> Tensor:
         """The Gramian of all objectives over the columns of these layers, (M, M), float64.
@@ -110,10 +138,21 @@ class GradientRows:
 
 
 def _gramian(block: Tensor, cross: bool) -> Tensor:
-    if cross:
-        return block[0] @ block[1].T
-    mean = block.mean(0)
-    return mean @ mean.T
+    first, second = block if cross else [block.mean(0)] * 2
+    with _whole_float32():
+        return first @ second.T
+
+
+@contextmanager
+def _whole_float32() -> Iterator[None]:
+    """No TF32, which SpeechBrain turns on: of a product that cancels, its ten bits leave noise."""
+    matmul = torch.backends.cuda.matmul
+    precision = matmul.fp32_precision
+    matmul.fp32_precision = "ieee"
+    try:
+        yield
+    finally:
+        matmul.fp32_precision = precision
 
 
 def accumulate(

@@ -1,6 +1,7 @@
 """A sketch of gradient rows: few numbers from which the Gramian is estimated without bias."""
 
 from collections.abc import Sequence
+from zlib import crc32
 
 import torch
 import torch.nn.functional as F
@@ -16,8 +17,9 @@ class Sketch:
     standard deviation is at most sqrt(2 / k) times the product of the two rows' norms. A layer of
     no more than k parameters is kept as it is.
 
-    Signs come from a generator of their own, seeded by torch's current seed, so that a step's
-    dropout and masks are the same with a sketch and without.
+    Signs are a function of (seed, layer), from generators of their own: so every process has the
+    same S, whose rows can then be averaged, and a step's dropout and masks are the same with a
+    sketch and without. They take a byte for each of the P parameters until they are forgotten.
 
     Arguments
     ---------
@@ -40,7 +42,8 @@ class Sketch:
         if size < 1:
             raise ValueError(f"sketch_size: found {size!r}, expected 1 column or more.")
         self.size = size
-        self.redraw()
+        self.seed = 0
+        self._signs: dict[str, Tensor] = {}
 
     def __call__(self, layer: str, gradients: Sequence[Tensor]) -> Tensor:
         """A layer's gradients through S, (k,), or (P,) if that is not more."""
@@ -50,16 +53,20 @@ class Sketch:
         signed = F.pad(row * self._sign(layer, row), (0, -len(row) % self.size))
         return signed.view(-1, self.size).sum(0)
 
-    def redraw(self) -> None:
-        """Forget the signs: the next step's are new."""
-        self._signs: dict[str, Tensor] = {}
-        self._generator: torch.Generator | None = None
+    def redraw(self, seed: int) -> None:
+        """Go over to the signs of a seed; while it stays the same, so do they."""
+        if seed != self.seed:
+            self.clear()
+        self.seed = seed
+
+    def clear(self) -> None:
+        """Free the memory of the signs."""
+        self._signs.clear()
 
     def _sign(self, layer: str, row: Tensor) -> Tensor:
         if layer not in self._signs:
-            if self._generator is None:
-                seed = (torch.initial_seed() + 1) % 2**63  # not the stream of dropout and masks
-                self._generator = torch.Generator(row.device).manual_seed(seed)
+            seed = crc32(f"{self.seed} {layer}".encode())
+            generator = torch.Generator(row.device).manual_seed(seed)
             bits = torch.empty(row.shape, dtype=torch.int8, device=row.device)
-            self._signs[layer] = bits.random_(0, 2, generator=self._generator).mul_(2).sub_(1)
+            self._signs[layer] = bits.random_(0, 2, generator=generator).mul_(2).sub_(1)
         return self._signs[layer]

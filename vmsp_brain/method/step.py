@@ -12,7 +12,7 @@ Losses that share an encoder forward go back through it layer by layer (`vmsp_br
 Where all layers up to a boundary have the same known weights, they go on as one below it.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 
@@ -24,7 +24,7 @@ from vmsp_brain.method.conflict import Cosines, layer_cosines
 from vmsp_brain.method.cuts import Gradients, GraphCut, cut_after, cut_before, weighted_sum
 from vmsp_brain.method.hierarchy import Hierarchy
 from vmsp_brain.method.layer_selection import LayerSelection
-from vmsp_brain.method.rows import DRAWS, GradientRows, accumulate
+from vmsp_brain.method.rows import DRAWS, GradientRows, Mean, accumulate
 from vmsp_brain.method.sketch import Sketch
 
 MEASURING_SKETCH = 4096
@@ -100,7 +100,8 @@ class GradientStep:
     sketch_size : int, optional
         Columns of a layer's sketch, in place of its rows.
     update_weights_every : int
-        Steps between two updates of λ.
+        Steps between two updates of λ. At the same γ, MoDo's λ then moves that many times slower
+        per step.
     measure_every : int
         Steps between two measurements of the gradients' similarities.
 
@@ -108,6 +109,34 @@ class GradientStep:
     ------
     ValueError
         If a number of steps or columns is not positive.
+
+    Example
+    -------
+    Two losses, of a head each, over layers that they share; two independent draws in every step.
+
+    >>> from vmsp_brain.method.level import Level
+    >>> _ = torch.manual_seed(0)
+    >>> shared = nn.Sequential(nn.Linear(4, 8), nn.Tanh(), nn.Linear(8, 8))
+    >>> heads = {"size": nn.Linear(8, 1), "sign": nn.Linear(8, 1)}
+    >>> hierarchy = Hierarchy([Level(["size", "sign"])], heads)
+    >>> step = GradientStep(hierarchy, {"lower": shared[0], "upper": shared[2]})
+    >>> optimizer = torch.optim.SGD([*shared.parameters(), *nn.ModuleDict(heads).parameters()], 0.1)
+    >>> for number in range(3):
+    ...     step.begin(epoch=1, step=number)
+    ...     for draw in range(DRAWS):
+    ...         x = torch.randn(32, 4)
+    ...         targets = {"size": x.norm(dim=1), "sign": x[:, 0].sign()}
+    ...         with step.forward(draw, num_losses=2) as forward:
+    ...             hidden = shared(x)
+    ...         for name, head in heads.items():
+    ...             loss = (head(hidden).squeeze(1) - targets[name]).square().mean()
+    ...             step.add(forward, name, loss, list(head.parameters()))
+    ...     hierarchy.update_lambdas(step.gramians())
+    ...     step.combine()
+    ...     optimizer.step()
+    ...     optimizer.zero_grad()
+    >>> hierarchy.weights(epoch=1)
+    tensor([0.4783, 0.5217], dtype=torch.float64)
     """
 
     def __init__(
@@ -155,6 +184,7 @@ class GradientStep:
         """
         self.epoch = epoch
         self.plan = self._plan(step)
+        self.sketch.redraw(step)
         weights = self.hierarchy.weights(epoch), self.hierarchy.uniform_weights(epoch)
         rows = zip(self.hierarchy.objectives, *(each.tolist() for each in weights), strict=True)
         self._weights = {name: (known, uniform) for name, known, uniform in rows}
@@ -293,21 +323,36 @@ class GradientStep:
                     "or compute its loss from the encoder's hidden states alone."
                 )
 
-    def gramians(self) -> list[Tensor]:
+    def gramians(self, mean: Mean = list) -> list[Tensor]:
         """Each level's Gramian over the selected layers; empty if λ rests in this step.
 
         Entries of an objective that was left out are not a number.
+
+        Arguments
+        ---------
+        mean : callable, optional
+            The mean over the processes that train together. It is taken of the sketched rows: so
+            the Gramians are those of the mean gradients. Rows that are kept are too large for that,
+            and it is taken of their Gramians: for the cross-Gramian it estimates the same matrix
+            without bias, but the symmetric Gramian then is not that of the mean gradients; its
+            diagonal is larger by the gradients' variance between processes.
         """
         if not self.plan.updates_weights:
             return []
-        rows = self.rows if self.keeps_rows else self.sketched_rows
+        if self.keeps_rows:
+            return mean(self._gramians_of_levels(self.rows))
+        columns = {
+            layer: min(self.sketch.size, sum(p.numel() for p in self.parameters[layer]))
+            for layer in self.plan.selected
+        }
+        self.sketched_rows.average(mean, columns, self.shared[0].device, self.left_out)
+        return self._gramians_of_levels(self.sketched_rows)
+
+    def _gramians_of_levels(self, rows: GradientRows) -> list[Tensor]:
         whole = {
-            cross: rows.gramian(self.plan.selected, cross)
+            cross: self._gramian(rows, self.plan.selected, cross)
             for cross in {level.takes_cross_gramian for level in self.hierarchy.levels}
         }
-        unknown = [self.rows.index[name] for name in self.left_out]
-        for gramian in whole.values():
-            gramian[unknown, :] = gramian[:, unknown] = torch.nan
         gramians, start = [], 0
         for level in self.hierarchy.levels:
             end = start + len(level.names)
@@ -315,15 +360,23 @@ class GradientStep:
             start = end
         return gramians
 
+    def _gramian(self, rows: GradientRows, layers: Iterable[str], cross: bool) -> Tensor:
+        gramian = rows.gramian(layers, cross)
+        unknown = [rows.index[name] for name in self.left_out]
+        gramian[unknown, :] = gramian[:, unknown] = torch.nan
+        return gramian
+
     def cosines(self) -> Cosines:
-        """Similarities of the trained objectives' gradients on every layer, in a measuring step."""
+        """Similarities of the trained objectives' gradients on every layer, in a measuring step.
+
+        Those of an objective that was left out, or of a gradient that is not finite, are not a
+        number.
+        """
         trained = self.hierarchy.trained(self.epoch)
-        gramians = {
-            layer: (self.rows if layer in self.plan.kept else self.sketched_rows).gramian(
-                [layer], cross=False
-            )
-            for layer in self.parameters
-        }
+        gramians = {}
+        for layer in self.parameters:
+            rows = self.rows if layer in self.plan.kept else self.sketched_rows
+            gramians[layer] = self._gramian(rows, [layer], cross=False)
         return layer_cosines(gramians, list(self.rows.index), trained)
 
     def combine(self, loss_scale: float = 1.0) -> None:
@@ -342,7 +395,7 @@ class GradientStep:
         """Forget all rows."""
         self.rows.clear()
         self.sketched_rows.clear()
-        self.sketch.redraw()
+        self.sketch.clear()
         self.left_out.clear()
 
     def _weight(self, name: str, layer: str) -> float:

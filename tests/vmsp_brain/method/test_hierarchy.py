@@ -13,6 +13,8 @@ from torchjd.aggregation import (
     MeanWeighting,
     MGDAWeighting,
     MoDoWeighting,
+    PCGradWeighting,
+    RandomWeighting,
     SDMGradWeighting,
     UPGrad,
     UPGradWeighting,
@@ -197,6 +199,34 @@ def test_resumed_hierarchy_continues_bit_identically(weighting, tmp_path):
             hierarchy.update_lambdas(gramians)
         torch.manual_seed(step)
         assert torch.equal(resumed.weights(3), whole.weights(3))
+
+
+@pytest.mark.parametrize("weighting", [PCGradWeighting(), RandomWeighting(), GradVacWeighting()])
+def test_random_weightings_draw_from_the_seed_alone_and_leave_torchs_generator_alone(weighting):
+    here, there = uas(weighting), uas(weighting)
+    lambdas = set()
+    for seed in range(5):
+        gramians = random_gramians(here, symmetric=True)
+        for process, hierarchy in enumerate((here, there)):
+            torch.manual_seed(10 * seed + process)
+            expected = torch.rand(3)
+            torch.manual_seed(10 * seed + process)
+            hierarchy.update_lambdas(gramians, seed)
+            assert torch.equal(torch.rand(3), expected)
+        assert torch.equal(here.weights(3), there.weights(3))
+        lambdas.add(tuple(here.levels[0].lambdas.tolist()))
+    assert len(lambdas) == 5
+
+
+def test_another_seed_is_another_draw():
+    hierarchy = uas(RandomWeighting())
+    gramians = random_gramians(hierarchy)
+    weights = []
+    for seed in (1, 2, 1):
+        hierarchy.update_lambdas(gramians, seed)
+        weights.append(hierarchy.weights(3))
+    assert not torch.equal(weights[0], weights[1])
+    assert torch.equal(weights[0], weights[2])
 
 
 def test_state_of_another_hierarchy_is_refused():

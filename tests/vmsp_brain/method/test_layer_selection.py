@@ -48,11 +48,10 @@ def test_selection_is_refreshed_at_its_interval():
     assert selection.layers(LAYERS) == ["front_end", "norm"]
 
 
-def test_the_selection_is_logged(caplog):
-    caplog.set_level("INFO")
-    LayerSelection(efficient=True, warm_up=1).update(1, SIMILARITIES)
-    assert "2 of 5 layers selected" in caplog.text
-    assert "block_03 (-0.300), block_01 (-0.200)" in caplog.text
+def test_what_was_selected_is_returned_the_most_conflicting_first():
+    selection = LayerSelection(efficient=True, warm_up=2)
+    assert selection.update(1, SIMILARITIES) is None
+    assert selection.update(2, SIMILARITIES) == ["block_03", "block_01"]
 
 
 def test_the_selection_goes_on_from_a_checkpoint():

@@ -54,6 +54,16 @@ def test_adaptive_penalty_grows_fast_after_a_degradation_over_the_threshold():
     assert etas == pytest.approx([0.0, 0.1, 0.2, 0.5, 0.6])
 
 
+def test_adaptive_penalty_grows_ordinarily_after_an_epoch_that_tells_nothing():
+    """Without validation, or with one that had none of the level's objectives."""
+    adaptive = AdaptivePenalty(start=0.1, growth=0.02, fast_growth=0.5)
+    nan = float("nan")
+    for losses in ([], [3.0], [nan] * 9, [nan, 3.0, nan]):
+        for epoch in range(1, 9):
+            assert adaptive(epoch, losses) == pytest.approx(LinearPenalty(0.1, 0.02)(epoch))
+    assert adaptive(5, [2.0, nan, 2.1]) == pytest.approx(0.1 + 3 * 0.02 + 0.5)
+
+
 def test_adaptive_penalty_is_capped_and_sees_the_past_alone():
     adaptive = AdaptivePenalty(start=0.0, growth=0.0, fast_growth=1.0, cap=1.5)
     assert adaptive(3, [1.0, 2.0, 9.0, 9.0]) == 1.0

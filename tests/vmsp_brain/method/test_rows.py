@@ -1,9 +1,12 @@
 """The rows, against plain matrices."""
 
+from collections.abc import Iterator
+
 import pytest
 import torch
 from torch import Tensor
 from torch.nn import Parameter
+from torch.utils._python_dispatch import TorchDispatchMode
 
 from vmsp_brain.method.rows import DRAWS, GradientRows, accumulate
 
@@ -45,6 +48,64 @@ def test_symmetric_gramian_is_that_of_the_mean_rows(jacobians):
     mean = jacobians["first"].double().mean(0)
     found = filled(jacobians).gramian(["first"], cross=False)
     torch.testing.assert_close(found, mean @ mean.T, rtol=1e-5, atol=1e-5)
+
+
+class Precision(TorchDispatchMode):
+    """Notes what a GPU would multiply float32 matrices in."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.seen: set[str] = set()
+
+    def __torch_dispatch__(self, func, types, args=(), kwargs=None):
+        if func is torch.ops.aten.mm.default:
+            self.seen.add(torch.backends.cuda.matmul.fp32_precision)
+        return func(*args, **kwargs or {})
+
+
+@pytest.fixture
+def tf32() -> Iterator[None]:
+    """As SpeechBrain has it."""
+    before = torch.backends.cuda.matmul.fp32_precision
+    torch.backends.cuda.matmul.fp32_precision = "tf32"
+    yield
+    torch.backends.cuda.matmul.fp32_precision = before
+
+
+@pytest.mark.parametrize("cross", [True, False])
+def test_gramians_are_of_whole_float32_where_tf32_is_on(jacobians, cross, tf32):
+    rows = filled(jacobians)
+    with Precision() as precision:
+        gramian = rows.gramian(LAYERS, cross)
+    assert precision.seen == {"ieee"}
+    assert torch.backends.cuda.matmul.fp32_precision == "tf32"
+    both = torch.cat(list(jacobians.values()), dim=2).double().cpu()
+    first, second = both if cross else [both.mean(0)] * 2
+    torch.testing.assert_close(gramian, first @ second.T, rtol=1e-5, atol=1e-5)
+
+
+def test_rows_become_those_of_all_processes(jacobians):
+    """The mean is of each layer's rows, also of a layer that has none here; what is unknown in one
+    process is so in all."""
+
+    def mean(blocks: list[Tensor]) -> list[Tensor]:
+        other = [jacobians["first"], jacobians["second"]]
+        return [(a + b) / 2 for a, b in zip(blocks, other, strict=True)]
+
+    rows = GradientRows(NAMES)
+    for draw in range(DRAWS):
+        for name, row in zip(NAMES, 3 * jacobians["first"][draw], strict=True):
+            rows.add(draw, name, "first", split(row, "first"))
+    rows.average(mean, WIDTHS, jacobians["first"].device, unknown=["b"])
+    known = [0, 2]
+    for layer, factor in (("first", 2.0), ("second", 0.5)):
+        block = factor * jacobians[layer].double().cpu()
+        gramian = rows.gramian([layer])
+        torch.testing.assert_close(
+            gramian[known][:, known], (block[0] @ block[1].T)[known][:, known], rtol=1e-5, atol=1e-5
+        )
+        assert gramian[1].isnan().all()
+        assert gramian[:, 1].isnan().all()
 
 
 def test_layers_without_rows_add_nothing(jacobians):

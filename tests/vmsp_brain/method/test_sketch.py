@@ -35,8 +35,7 @@ def test_the_gramian_is_unbiased_and_its_spread_is_as_said(jacobians):
     first, second = jacobians
     sketch, estimates = Sketch(size=16), []
     for seed in range(2000):
-        torch.manual_seed(seed)
-        sketch.redraw()
+        sketch.redraw(seed)
         estimates.append(sketched(sketch, first) @ sketched(sketch, second).T)
     estimates = torch.stack(estimates).double()
     exact = (first @ second.T).double()
@@ -54,13 +53,24 @@ def test_a_small_layer_is_kept_as_it_is(jacobians):
 def test_a_step_has_one_projection_and_the_next_another(jacobians):
     first, _ = jacobians
     sketch = Sketch(size=16)
-    torch.manual_seed(0)
     before = sketched(sketch, first)
+    sketch.redraw(0)  # another micro-batch of the step
     assert torch.equal(sketched(sketch, first), before)
     torch.testing.assert_close(sketched(sketch, 2 * first), 2 * before)
-    sketch.redraw()
-    torch.manual_seed(1)
+    sketch.redraw(1)
     assert not torch.equal(sketched(sketch, first), before)
+
+
+def test_processes_have_one_projection_whatever_they_drew_and_sketched_before(jacobians):
+    first, _ = jacobians
+    here, there = Sketch(size=16), Sketch(size=16)
+    torch.manual_seed(1)
+    for sketch in (here, there):
+        sketch.redraw(5)
+    there("other", gradients(first)[0])
+    torch.manual_seed(2)
+    assert torch.equal(sketched(here, first), sketched(there, first))
+    assert not torch.equal(here("other", gradients(first)[0]), here("layer", gradients(first)[0]))
 
 
 def test_the_global_generator_is_left_alone(jacobians):

@@ -1,6 +1,7 @@
 """Audio files as the encoders take them: mono, at 16 kHz."""
 
 import functools
+import math
 
 import torchaudio
 from speechbrain.dataio import audio_io
@@ -9,6 +10,11 @@ from torch import Tensor
 SAMPLE_RATE = 16_000
 """Sampling rate of the waveforms that all encoders take, in Hz."""
 
+_REPAIR = (
+    "Put the file back as it was, or prepare the corpus again without it (remove preparation.json "
+    "beside the manifest); a dev or test row less changes the score."
+)
+
 
 def load_audio(wav: str) -> Tensor:
     """Waveform of an audio file, mono, at 16 kHz, (samples,).
@@ -16,21 +22,32 @@ def load_audio(wav: str) -> Tensor:
     Raises
     ------
     ValueError
-        If the file is missing or is not audio.
+        If the file is missing or is not audio, or has samples that are no finite numbers.
     """
     try:
         waveform, rate = audio_io.load(wav)  # (channels, samples)
     except RuntimeError as error:
         raise ValueError(
-            f"{wav} cannot be read, though the manifest lists it: {error}. Put the file back, or "
-            "remove its row from the manifest (a dev or test row less changes the score)."
+            f"{wav} cannot be read, though the manifest lists it: {error}. {_REPAIR}"
         ) from error
-    return mono_at_model_rate(waveform, rate)
+    waveform = mono_at_model_rate(waveform, rate)
+    if not waveform.isfinite().all():
+        raise ValueError(f"{wav} has samples that are infinite or no numbers (NaN). {_REPAIR}")
+    return waveform
 
 
 def mono_at_model_rate(waveform: Tensor, rate: int) -> Tensor:
     """A waveform (channels, samples) of this rate in Hz as mono at 16 kHz, (samples,)."""
     return _resampler(rate)(waveform.mean(0))
+
+
+def can_resample(rate: int) -> bool:
+    """Whether a rate in Hz, such as all that are in use, has a filter of at most 64 MB to 16 kHz.
+
+    That of 48001 Hz, which a damaged header may announce, is of 3 GB.
+    """
+    steps = math.gcd(rate, SAMPLE_RATE)
+    return rate >= 1000 and (rate // steps) * (SAMPLE_RATE // steps) <= 2**24
 
 
 @functools.cache

@@ -9,13 +9,14 @@ SENTENCES = {"fr": "L’eau est très froide, dit-il.", "en": "The water is cold
 TRAIN, DEV, TEST = 3, 2, 2
 
 
-def write_clip(path: Path, seconds: float = 0.8, seed: int = 0) -> None:
+def write_clip(path: Path, seconds: float = 0.8, seed: int = 0, volume: float = 1.0) -> None:
     """A 48 kHz mono mp3 of noise and tone."""
     rng = np.random.default_rng(seed)
     time = np.arange(round(48_000 * seconds)) / 48_000
     wave = 0.3 * np.sin(2 * np.pi * (200 + 50 * seed) * time) + 0.05 * rng.standard_normal(
         len(time)
     )
+    wave *= volume
     soundfile.write(path, wave.astype(np.float32), 48_000, format="MP3")
 
 

@@ -5,18 +5,36 @@ A clip is decoded for that, so this is also the moment to convert it.
 
 import json
 import os
+import stat
 from collections.abc import Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import astuple, dataclass
 from pathlib import Path
 
+import numpy as np
 import soundfile
 from tqdm import tqdm
 
 from corpus.conversion import converted_path, one_torch_thread, write_converted
+from vmsp_brain.audio import can_resample
 
 PADDING = 2 * 1152
 """Samples that may miss from what a header announces: two MPEG frames of encoder padding."""
+
+BLOCK = 2**22
+"""Samples that are decoded at once, whatever a damaged header announces."""
+
+SILENCE = 2**-15
+"""Samples that differ by less, a step of 16 bits, are silent."""
+
+CHECKS = 2
+"""To be raised when clips are examined in another way, so that old findings no longer count."""
+
+ADVICE = {
+    "link_outside": "the clips are links that lead out of the clips folder; copy the files there, "
+    "or make the clips folder itself a link",
+}
+"""What to do about faults whose name does not tell."""
 
 CHUNK = 1024
 """Clips that wait in the threads' queue; the whole of CoVoST would fill a gigabyte there."""
@@ -29,9 +47,10 @@ class Clip:
     Arguments
     ---------
     duration : float
-        In seconds, 0 if there is a fault.
+        In seconds, 0 if it cannot be used at all.
     fault : str
-        ``outside_clips_folder``, ``missing``, ``empty_file``, ``not_audio``, ``truncated``, or
+        ``outside_clips_folder``, ``link_outside``, ``missing``, ``empty_file``, ``not_audio``,
+        ``truncated``, ``sampling_rate``, ``not_finite``, ``silent`` (which has a duration), or
         empty.
     """
 
@@ -56,33 +75,55 @@ def check_clip(clips_folder: Path, path: str, convert: bool = False) -> Clip:
         Write the clip to `converted_path`, unless it has a fault.
     """
     file = clips_folder / path
-    if not _is_inside(clips_folder, path):
-        return Clip(fault="outside_clips_folder")
-    if not file.is_file():
-        return Clip(fault="missing")
-    if file.stat().st_size == 0:
-        return Clip(fault="empty_file")
+    fault = _fault_of_place(clips_folder, path)
+    if fault:
+        return Clip(fault=fault)
     try:
         with soundfile.SoundFile(file) as audio:
-            announced = audio.frames
-            samples = audio.read(dtype="float32", always_2d=True)
-            rate = audio.samplerate
-    except soundfile.LibsndfileError:
+            announced, rate = audio.frames, audio.samplerate
+            samples = _decode(audio)
+    except soundfile.SoundFileRuntimeError:
         return Clip(fault="not_audio")
-    if len(samples) == 0:
-        return Clip(fault="not_audio")
-    if announced - len(samples) > PADDING:
-        return Clip(fault="truncated")
+    fault = _fault_of_sound(samples, rate, announced)
+    if fault not in ("", "silent"):
+        return Clip(fault=fault)
     if convert:
         write_converted(samples, rate, converted_path(clips_folder, path))
-    return Clip(duration=round(len(samples) / rate, 4))
+    return Clip(round(len(samples) / rate, 4), fault)
 
 
-def _is_inside(folder: Path, path: str) -> bool:
-    """Whether a path, links followed, stays in the folder; ``..`` never does, wherever it leads."""
-    if Path(path).is_absolute() or ".." in Path(path).parts:
-        return False
-    return os.path.realpath(folder / path).startswith(os.path.realpath(folder) + os.sep)
+def _fault_of_place(folder: Path, path: str) -> str:
+    if Path(path).is_absolute() or ".." in Path(path).parts:  # wherever it leads
+        return "outside_clips_folder"
+    try:
+        if not os.path.realpath(folder / path).startswith(os.path.realpath(folder) + os.sep):
+            return "link_outside"
+        status = (folder / path).stat()
+    except (OSError, ValueError):  # ValueError: no path has a null byte
+        return "missing"
+    if not stat.S_ISREG(status.st_mode):
+        return "missing"
+    return "" if status.st_size else "empty_file"
+
+
+def _decode(audio: soundfile.SoundFile) -> np.ndarray:
+    """Samples as float32, (samples, channels)."""
+    blocks = [np.empty((0, audio.channels), np.float32)]
+    while len(block := audio.read(BLOCK, dtype="float32", always_2d=True)):
+        blocks.append(block)
+    return np.concatenate(blocks)
+
+
+def _fault_of_sound(samples: np.ndarray, rate: int, announced: int) -> str:
+    if len(samples) == 0:
+        return "not_audio"
+    if announced - len(samples) > PADDING:
+        return "truncated"
+    if not can_resample(rate):
+        return "sampling_rate"
+    if not np.isfinite(samples).all():
+        return "not_finite"
+    return "silent" if np.ptp(samples, axis=0).max() < SILENCE else ""
 
 
 class ClipJournal:
@@ -98,12 +139,12 @@ class ClipJournal:
         self.path = path
         self.known: dict[str, tuple[list[int], Clip]] = {}
         if path.exists():
-            for line in path.read_text(encoding="utf-8").splitlines():
+            for line in path.read_text(encoding="utf-8", errors="replace").splitlines():
                 try:
                     name, stamp, duration, fault = json.loads(line)
-                except ValueError:
+                    self.known[str(name)] = (stamp, Clip(float(duration), str(fault)))
+                except (ValueError, TypeError):
                     continue  # the line at which a run was killed: that clip is examined again
-                self.known[name] = (stamp, Clip(duration, fault))
 
     def check(
         self, clips: Iterable[tuple[str, Path, str]], workers: int | None, convert: bool = False
@@ -127,6 +168,10 @@ class ClipJournal:
         todo = []
         found = {}
         for key, folder, path in clips:
+            fault = _fault_of_place(folder, path)
+            if fault:  # not remembered: it depends on more than the clip
+                found[key] = Clip(fault=fault)
+                continue
             stamp = _stamp(folder / path)
             before, clip = self.known.get(key, (None, Clip()))
             copied = not convert or clip.fault or converted_path(folder, path).is_file()
@@ -160,9 +205,6 @@ def _check_in_parallel(
 
 
 def _stamp(file: Path) -> list[int]:
-    """Size in bytes and time of change in ns; empty if there is no such file."""
-    try:
-        status = file.stat()
-    except OSError:
-        return []
-    return [status.st_size, status.st_mtime_ns]
+    """Kind of examination, size in bytes, time of change in ns."""
+    status = file.stat()
+    return [CHECKS, status.st_size, status.st_mtime_ns]

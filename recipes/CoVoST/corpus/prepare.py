@@ -8,14 +8,14 @@ import csv
 import json
 import shutil
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 from filelock import FileLock, Timeout
 
-from corpus.clips import Clip, ClipJournal
+from corpus.clips import ADVICE, Clip, ClipJournal
 from corpus.conversion import converted_path
 from corpus.text import normalize_transcription, normalize_translation
 from corpus.tsv import (
@@ -34,6 +34,12 @@ from vmsp_brain.names import check_language
 
 LISTED = 20
 """Faulty rows that an error message lists; the report has all."""
+
+MAX_CHARACTERS = 2000
+"""Of a transcription or a translation: decoders have positions for 2500 tokens."""
+
+VERSION = 2
+"""To be raised when equal arguments and files no longer give equal manifests."""
 
 
 def prepare_covost(
@@ -82,6 +88,7 @@ def prepare_covost(
     _check_arguments(languages, pairs, min_duration, max_duration, workers)
     sources = _find_sources(data_folder, languages, pairs)
     made_of = {
+        "version": VERSION,
         "languages": sorted(languages),
         "pairs": sorted(pairs),
         "durations": [min_duration, max_duration],
@@ -136,12 +143,17 @@ def _prepare(
     if not made_of["drop_faulty_evaluation_rows"]:
         _stop_on_faulty_evaluation_rows(report, save_folder)
     good = [row for row in rows if not row.fault]
-    _check_not_empty(good, languages, "has no usable row")
+    faults = Counter(row.fault for row in rows if row.fault)
+    counts = ", ".join(f"{number:,} {fault}" for fault, number in faults.items())
+    _check_not_empty(good, languages, f"has no usable row ({counts})\n{_advice(faults)}".strip())
     with _changed_together(save_folder) as new:
         for language in languages:
+            spoken = [row for row in good if row.language == language]
+            names = _names_in_ids(spoken)
             for split in SPLITS:
-                chosen = [row for row in good if (row.language, row.split) == (language, split)]
-                _write_manifest(manifest_path(new, language, split), chosen, clips, convert)
+                chosen = [row for row in spoken if row.split == split]
+                path = manifest_path(new, language, split)
+                _write_manifest(path, chosen, clips, names, convert)
         _report_path(new).write_text(_to_json(report), encoding="utf-8")
 
 
@@ -271,15 +283,20 @@ def _check_clips(
 
 
 def _fault(row: Row, clip: Clip, min_duration: float, max_duration: float) -> str:
-    if clip.fault:
+    trains = row.split == "train"
+    if clip.fault and (trains or clip.fault != "silent"):
         return clip.fault
-    if not normalize_transcription(row.sentence):
+    transcription = normalize_transcription(row.sentence)
+    translations = [normalize_translation(text) for text in row.translations.values()]
+    if not transcription:
         return "empty_transcription"
-    if not all(normalize_translation(text) for text in row.translations.values()):
+    if not all(translations):
         return "empty_translation"
-    if row.split == "train" and clip.duration < min_duration:
+    if max(map(len, (transcription, *translations))) > MAX_CHARACTERS:
+        return "too_long_text"
+    if trains and clip.duration < min_duration:
         return "too_short"
-    if row.split == "train" and clip.duration > max_duration:
+    if trains and clip.duration > max_duration:
         return "too_long"
     return ""
 
@@ -320,7 +337,13 @@ def _print_report(report: dict[str, Any]) -> None:
     for (language, split, reason), count in sorted(rejected.items()):
         print(f"{language}: {split}: {count:,} left out: {reason}")
     if rejected:
+        print(_advice(reason for _, _, reason in rejected), end="")
         print("Every row left out, with its file and line, is in rejected.json.")
+
+
+def _advice(faults: Iterable[str]) -> str:
+    """A line for each of these reasons whose name does not tell what to do."""
+    return "".join(f"{fault}: {ADVICE[fault]}.\n" for fault in sorted(ADVICE.keys() & set(faults)))
 
 
 def _stop_on_faulty_evaluation_rows(report: dict[str, Any], save_folder: Path) -> None:
@@ -335,29 +358,45 @@ def _stop_on_faulty_evaluation_rows(report: dict[str, Any], save_folder: Path) -
         listed.append(f"  ... and {len(faulty) - LISTED} more")
     raise CorpusError(
         f"{len(faulty)} dev or test rows cannot be used, and leaving them out would change the "
-        "score:\n"
-        + "\n".join(listed)
-        + f"\nAll are in {save_folder / 'rejected.json'}. Repair the corpus, or leave them "
+        "score:\n" + "\n".join(listed) + f"\n{_advice(item['reason'] for item in faulty)}"
+        f"All are in {save_folder / 'rejected.json'}. Repair the corpus, or leave them "
         "out knowingly with drop_faulty_evaluation_rows."
     )
 
 
+def _names_in_ids(rows: Sequence[Row]) -> dict[str, str]:
+    """A language's file names, by path: without suffix, unless IDs would be equal then."""
+    names = {row.path: str(Path(row.path).with_suffix("")) for row in rows}
+    ids = Counter(key for row in rows for key in _ids(row, names[row.path]))
+    return names if max(ids.values(), default=1) == 1 else {path: path for path in names}
+
+
+def _ids(row: Row, name: str) -> list[str]:
+    """Of a clip's rows in the manifest: it has one for each of its translations."""
+    first = f"{row.language}_{name}"
+    return [first, *(f"{first}.{target}" for target in list(row.translations)[1:])]
+
+
 def _write_manifest(
-    path: Path, rows: Sequence[Row], clips: dict[str, Clip], converted: bool
+    path: Path,
+    rows: Sequence[Row],
+    clips: dict[str, Clip],
+    names: Mapping[str, str],
+    converted: bool,
 ) -> None:
     with path.open("w", newline="", encoding="utf-8") as file:
         writer = csv.writer(file)
         writer.writerow(COLUMNS)
         for row in rows:
-            key = _key(row)
             clips_folder = _clips(Path("$data_root"), row.language)
             wav = converted_path(clips_folder, row.path) if converted else clips_folder / row.path
-            clip_id = f"{row.language}_{Path(row.path).with_suffix('')}"
-            for number, (target, translation) in enumerate(row.translations.items() or [("", "")]):
+            translations = row.translations.items() or [("", "")]
+            ids = _ids(row, names[row.path])
+            for clip_id, (target, translation) in zip(ids, translations, strict=True):
                 writer.writerow(
                     (
-                        clip_id if number == 0 else f"{clip_id}.{target}",
-                        clips[key].duration,
+                        clip_id,
+                        clips[_key(row)].duration,
                         wav,
                         row.language,
                         normalize_transcription(row.sentence),

@@ -8,6 +8,10 @@ _HYPHENS = str.maketrans(dict.fromkeys("‐‑", "-"))
 # Punctuation that belongs to a word: an apostrophe beside a letter, a hyphen or a Catalan middle
 # dot between letters.
 _KEPT = re.compile(r"(?<=\w)'|'(?=\w)|(?<=\w)[-·](?=\w)")
+# Soft hyphens, zero-width spaces, marks of direction: seen by nobody, and no part of a word.
+_INVISIBLE = re.compile("[\u00ad\u061c\u180e\u200b\u200e\u200f\u202a-\u202e\u2060-\u206f\ufeff]")
+# Persian, Hindi and others spell with the joiners ZWNJ and ZWJ; scripts that have cases do not.
+_JOINERS = re.compile("(.?)[\u200c\u200d]+", re.DOTALL)
 _QUOTED = re.compile(r"(?<!\w)'([^']+)'(?!\w)")
 
 
@@ -15,7 +19,7 @@ def normalize_transcription(text: str) -> str:
     """Text as recognition spells it: NFC, lower case, no punctuation.
 
     Kept are apostrophes (all kinds become '), hyphens inside words and the Catalan middle dot;
-    white space is collapsed.
+    white space is collapsed. Invisible characters go, see `_visible`.
 
     Arguments
     ---------
@@ -31,7 +35,7 @@ def normalize_transcription(text: str) -> str:
     >>> normalize_transcription("«L’home és intel·ligent», va dir l'avi - ahir!")
     "l'home és intel·ligent va dir l'avi ahir"
     """
-    text = unicodedata.normalize("NFC", text).lower()
+    text = unicodedata.normalize("NFC", _visible(text)).lower()
     text = text.translate(_APOSTROPHES).translate(_HYPHENS)
     text = _QUOTED.sub(r" \1 ", text)
     kept = {match.start() for match in _KEPT.finditer(text)}
@@ -39,13 +43,31 @@ def normalize_transcription(text: str) -> str:
         character if position in kept or _is_spelled(character) else " "
         for position, character in enumerate(text)
     )
-    return " ".join("".join(characters).split())
+    return " ".join(_visible("".join(characters)).split())
 
 
 def normalize_translation(text: str) -> str:
-    """Text as translation spells it: NFC and single spaces; case and punctuation stay."""
-    return " ".join(unicodedata.normalize("NFC", text).split())
+    """Text as translation spells it: NFC and single spaces; case and punctuation stay.
+
+    Invisible characters go, see `_visible`.
+    """
+    return " ".join(unicodedata.normalize("NFC", _visible(text)).split())
+
+
+def _visible(text: str) -> str:
+    """Text without characters that nobody sees, which would cut words in two, or be a text alone.
+
+    Joiners stay after a letter of a script without cases, where they are spelled.
+    """
+    return _JOINERS.sub(_spelled_joiners, _INVISIBLE.sub("", text))
+
+
+def _spelled_joiners(match: re.Match) -> str:
+    before = match[1]
+    return match[0] if before and unicodedata.category(before) in ("Lo", "Mn", "Mc") else before
 
 
 def _is_spelled(character: str) -> bool:
+    if character in "\u200c\u200d":
+        return True
     return unicodedata.category(character)[0] in "LMN"  # letters, marks, numbers

@@ -162,3 +162,12 @@ def test_a_clip_that_vanished_or_was_damaged_is_named(tmp_path, content):
         path.write_bytes(content)
     with pytest.raises(ValueError, match=r"clip\.mp3 cannot be read, .*Put the file back"):
         load_audio(str(path))
+
+
+@pytest.mark.parametrize("value", [math.nan, math.inf])
+def test_a_clip_of_samples_that_are_no_numbers_is_named(tmp_path, value):
+    samples = tone(440, 48_000)
+    samples[100] = value
+    soundfile.write(tmp_path / "clip.wav", samples.numpy(), 48_000, "FLOAT")
+    with pytest.raises(ValueError, match=r"clip\.wav has samples that are infinite or no numbers"):
+        load_audio(str(tmp_path / "clip.wav"))

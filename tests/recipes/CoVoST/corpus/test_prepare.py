@@ -9,6 +9,7 @@ import sys
 import time
 from pathlib import Path
 
+import numpy as np
 import pytest
 import soundfile
 from speechbrain.dataio.dataset import DynamicItemDataset
@@ -150,10 +151,19 @@ def spoil(corpus: Path, fault: str, number: int) -> None:
         clip.write_text("not audio " * 100)
     elif fault == "truncated":
         clip.write_bytes(clip.read_bytes()[:2000])
+    elif fault == "link_outside":
+        clip.rename(corpus / clip.name)
+        clip.symlink_to(corpus / clip.name)
+    elif fault == "not_finite":
+        soundfile.write(clip, np.full(30_000, np.nan), 48_000, "FLOAT", format="WAV")
+    elif fault == "sampling_rate":
+        soundfile.write(clip, np.sin(np.arange(30_000)), 48_001, format="WAV")
+    elif fault == "too_long_text":
+        edit_line(pair, line, lambda text: text.replace("cold", "cold " * 20_000))
     elif fault == "empty_transcription":
         edit_line(validated, line, lambda text: text.replace("L’eau est très froide, dit-il.", "…"))
     elif fault == "empty_translation":
-        edit_line(pair, line, lambda text: text.replace("In en: cold.", " "))
+        edit_line(pair, line, lambda text: text.replace("In en: cold.", "\u200b"))
     elif fault == "duplicate":
         pair.write_text(pair.read_text() + pair.read_text().splitlines()[line - 1] + "\n")
 
@@ -166,6 +176,10 @@ FAULTS = [
     "empty_file",
     "not_audio",
     "truncated",
+    "link_outside",
+    "not_finite",
+    "sampling_rate",
+    "too_long_text",
     "empty_transcription",
     "empty_translation",
     "duplicate",
@@ -220,6 +234,44 @@ def test_only_training_rows_are_filtered_by_duration(corpus: Path, out: Path, ca
     assert "train: 1 left out: too_short" in printed
     assert "train: 1 left out: too_long" in printed
     assert len(rows_of(out, "fr", "test")) == TEST
+
+
+def test_silent_clips_are_left_out_of_training_alone(corpus: Path, out: Path, capsys):
+    for number in (0, TRAIN + DEV):
+        write_clip(corpus / "fr" / "clips" / f"fr_{number}.mp3", volume=0.0)
+    prepare(corpus, out)
+    assert "fr: train: 1 left out: silent" in capsys.readouterr().out
+    assert len(rows_of(out, "fr", "test")) == TEST
+
+
+def test_clips_that_are_all_links_are_said_to_be(corpus: Path, out: Path, capsys):
+    (corpus / "fr" / "clips").rename(corpus / "store")
+    (corpus / "fr" / "clips").mkdir()
+    for clip in (corpus / "store").iterdir():
+        (corpus / "fr" / "clips" / clip.name).symlink_to(clip)
+    advice = "links that lead out of the clips folder; copy the files there, or make the clips fol"
+    with pytest.raises(CorpusError, match=advice):
+        prepare(corpus, out)
+    with pytest.raises(CorpusError, match=rf"no usable row \(7 link_outside\)\n.*{advice}"):
+        prepare(corpus, out, drop_faulty_evaluation_rows=True)
+    shutil.rmtree(corpus / "fr" / "clips")
+    (corpus / "fr" / "clips").symlink_to(corpus / "store")
+    prepare(corpus, out)
+    assert len(rows_of(out, "fr", "train")) == TRAIN
+
+
+def test_clips_of_one_name_with_different_suffixes_stay_apart(corpus: Path, out: Path):
+    clips, line = corpus / "fr" / "clips", "fr_0.wav\tAs audio of another kind.\ttrain\n"
+    pair, validated = corpus / "fr" / "covost_v2.fr_en.tsv", corpus / "fr" / "validated.tsv"
+    soundfile.write(clips / "fr_0.wav", np.sin(np.arange(16_000)), 16_000)
+    pair.write_text(pair.read_text() + line)
+    validated.write_text(validated.read_text() + "s\tfr_0.wav\tAutre chose.\t2\t0\n")
+    prepare(corpus, out)
+    utterances = read_manifest(manifest_path(out, "fr", "train"), corpus)
+    assert len(utterances) == TRAIN + 1
+    texts = {Path(item["wav"]).name: item["transcription"] for item in utterances.values()}
+    assert texts["fr_0.wav"] == "autre chose"
+    assert texts["fr_0.mp3"] == "l'eau est très froide dit-il"
 
 
 def test_a_clip_in_train_and_test_stops_the_run(tmp_path: Path, out: Path):

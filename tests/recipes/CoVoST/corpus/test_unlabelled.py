@@ -29,6 +29,8 @@ def folder(tmp_path) -> Path:
     write(tmp_path / "audio" / "deep" / "C.MP3", 1.5, rate=48_000)
     write(tmp_path / "audio" / "short.wav", 0.1)
     write(tmp_path / "audio" / "long.wav", 9.0)
+    soundfile.write(tmp_path / "audio" / "nan.wav", np.full(16_000, np.nan), 16_000, "FLOAT")
+    soundfile.write(tmp_path / "audio" / "zero.wav", np.zeros(16_000), 16_000)
     (tmp_path / "audio" / "empty.wav").touch()
     (tmp_path / "audio" / "text.mp3").write_text("no audio")
     (tmp_path / "audio" / "notes.txt").write_text("not asked for")
@@ -45,6 +47,8 @@ def test_all_audio_is_found_and_all_else_counted(folder, tmp_path, capsys):
         "long.wav": "too_long",
         "empty.wav": "empty_file",
         "text.mp3": "not_audio",
+        "nan.wav": "not_finite",
+        "zero.wav": "silent",
     }
     printed = capsys.readouterr().out
     assert "3 files" in printed and "too_long 1" in printed
@@ -68,7 +72,7 @@ def test_useless_folders_are_refused_by_name(folder, tmp_path):
     (tmp_path / "bare").mkdir()
     with pytest.raises(FileNotFoundError, match=r"found no \.wav, \.flac, \.mp3 in .*bare"):
         prepare_unlabelled([str(tmp_path / "bare")], tmp_path, 0.5, 5.0)
-    with pytest.raises(FileNotFoundError, match=r"none of the 7 files .*too_short"):
+    with pytest.raises(FileNotFoundError, match=r"none of the 9 files .*too_short"):
         prepare_unlabelled([str(folder)], tmp_path, 20.0, 30.0)
     assert not unlabelled_manifest(tmp_path).exists()
 

@@ -3,7 +3,7 @@
 # make test-fast  those tests that start no process
 # make recipes    every recipe of the paper on mini-CoVoST, and a report of all of them (2 hours)
 # make install    the set-up that all need
-# make lint       ruff's format and lint
+# make lint       ruff's format and lint, mypy's types
 # make clean      removes what the others made
 
 PYTHON ?= $(shell command -v python3.11 || echo python3)
@@ -59,6 +59,7 @@ test-fast: $(INSTALLED)
 lint: $(INSTALLED)
 	$(VENV)/bin/ruff check .
 	$(VENV)/bin/ruff format --check .
+	$(VENV)/bin/mypy
 
 clean:
 	rm -rf $(VENV) .cache data results

@@ -6,15 +6,18 @@ algorithmic side (gradient rows, hierarchy).
 
 from collections.abc import Container, Mapping
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import sentencepiece
 import speechbrain as sb
 import torch
 from speechbrain.dataio.batch import PaddedBatch
+from speechbrain.utils.checkpoints import Checkpointer
 from speechbrain.utils.distributed import if_main_process
 from speechbrain.utils.logger import get_logger
 from torch import Tensor, nn
+from torch.utils.data import Dataset
 
 from vmsp_brain import processes
 from vmsp_brain.data.batches import MultilingualBatch
@@ -23,6 +26,7 @@ from vmsp_brain.encoders.interface import check_layers
 from vmsp_brain.method.conflict import mean_per_layer
 from vmsp_brain.method.hierarchy import Hierarchy
 from vmsp_brain.method.step import GradientStep
+from vmsp_brain.objectives import Objective
 from vmsp_brain.run.checkpoints import primary_metric
 from vmsp_brain.run.cost import EpochCost
 from vmsp_brain.run.evaluation import Evaluation, joined_means
@@ -84,12 +88,12 @@ class VMSPBrain(sb.Brain):
         tokenizers: Mapping[str, sentencepiece.SentencePieceProcessor],
         hparams: Mapping,
         run_opts: Mapping | None = None,
-        checkpointer=None,
+        checkpointer: Checkpointer | None = None,
     ) -> None:
         super().__init__(modules, None, hparams, run_opts, checkpointer)
         self.hierarchy = hierarchy
         self.tokenizers = tokenizers
-        self.objectives_of: dict[str, list[nn.Module]] = {}
+        self.objectives_of: dict[str, list[Objective]] = {}
         for objective in self.modules.objectives.values():
             self.objectives_of.setdefault(objective.source, []).append(objective)
         layers = self.modules.encoder.layers()
@@ -152,7 +156,7 @@ class VMSPBrain(sb.Brain):
         with self.training_ctx, self.gradient.forward(draw, len(objectives), **scales) as forward:
             frames = objectives[0].encode(self.modules.encoder, part)
 
-        def differentiate(objective: nn.Module) -> Tensor:
+        def differentiate(objective: Objective) -> Tensor:
             with self.training_ctx:
                 loss = objective.loss(frames, part)
             head = self.heads[objective.name]
@@ -162,12 +166,12 @@ class VMSPBrain(sb.Brain):
         # One head's graph at a time: it is free before the next one's is made.
         return {objective.name: differentiate(objective) for objective in objectives}
 
-    def _objectives(self, source: str, wanted: Container[str]) -> list[nn.Module]:
+    def _objectives(self, source: str, wanted: Container[str]) -> list[Objective]:
         return [item for item in self.objectives_of[source] if item.name in wanted]
 
     def compute_losses(
         self, source: str, part: PaddedBatch, wanted: Container[str]
-    ) -> tuple[object, dict[str, Tensor]]:
+    ) -> tuple[Any, dict[str, Tensor]]:
         """One encoder forward, and from it the loss of every wanted objective of the source."""
         objectives = self._objectives(source, wanted)
         if not objectives:
@@ -236,17 +240,19 @@ class VMSPBrain(sb.Brain):
 
     # ---------------------------------------------------------------- SpeechBrain's hooks
 
-    def fit(self, *arguments, **options) -> None:
+    def fit(self, *arguments: Any, **options: Any) -> None:
         """SpeechBrain's; SIGTERM and Ctrl-C end it with a checkpoint."""
         with self.termination:
             super().fit(*arguments, **options)
 
-    def evaluate(self, *arguments, **options) -> float:
+    def evaluate(self, *arguments: Any, **options: Any) -> float:
         """SpeechBrain's; SIGTERM and Ctrl-C end it between two batches."""
         with self.termination:
             return super().evaluate(*arguments, **options)
 
-    def make_dataloader(self, dataset, stage: sb.Stage, *arguments, **loader_kwargs):
+    def make_dataloader(
+        self, dataset: Dataset, stage: sb.Stage, *arguments: Any, **loader_kwargs: Any
+    ) -> Any:
         """SpeechBrain's; workers leave signals to this process."""
         if loader_kwargs.get("num_workers"):
             loader_kwargs.setdefault("worker_init_fn", ignore_signals)
@@ -315,8 +321,9 @@ class VMSPBrain(sb.Brain):
 
     def on_stage_start(self, stage: sb.Stage, epoch: int | None = None) -> None:
         """Forget the last evaluation."""
-        if stage == sb.Stage.TRAIN:
+        if epoch is not None:  # a test has none
             self.epoch = epoch
+        if stage == sb.Stage.TRAIN:
             self.cost.start()
             return
         self.evaluation = Evaluation(self.tokenizers)
@@ -324,13 +331,13 @@ class VMSPBrain(sb.Brain):
     def on_stage_end(self, stage: sb.Stage, stage_loss: float, epoch: int | None = None) -> None:
         """Log an epoch and save its checkpoint, or write the test results."""
         if stage == sb.Stage.TRAIN:
-            self._end_training(epoch)
+            self._end_training(self.epoch)
             return
         self._stop_evaluation_if_requested(stage)
         evaluation = self.evaluation.joined()
         report = results(evaluation.hypotheses)
         if stage == sb.Stage.VALID:
-            self._end_validation(epoch, evaluation, report)
+            self._end_validation(self.epoch, evaluation, report)
         elif if_main_process():
             RunFolder(self.hparams.output_folder).write_results(report, evaluation.hypotheses)
             print(results_table(report), flush=True)
@@ -404,11 +411,11 @@ class VMSPBrain(sb.Brain):
         """
         processes.share_weights(self.modules)
 
-    def _train_loader_specifics(self, dataset, loader_kwargs: dict) -> dict:
+    def _train_loader_specifics(self, dataset: Dataset, loader_kwargs: dict) -> dict:
         self.train_sampler = loader_kwargs["batch_sampler"]  # shards and shuffles by itself
         return loader_kwargs
 
-    def _should_save_intra_epoch_ckpt(self, last_ckpt_time, steps_since_ckpt) -> bool:
+    def _should_save_intra_epoch_ckpt(self, last_ckpt_time: float, steps_since_ckpt: int) -> bool:
         if self.step % self.grad_accumulation_factor:
             return False  # accumulated gradients are not in a checkpoint: wait until they are used
         due = super()._should_save_intra_epoch_ckpt(last_ckpt_time, steps_since_ckpt)

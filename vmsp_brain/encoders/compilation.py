@@ -1,12 +1,13 @@
 """Compiling a shared encoder layer by layer (``torch.compile``)."""
 
 from collections.abc import Mapping
+from typing import Any
 
 import torch
 from torch import nn
 
 
-def compile_layers(layers: Mapping[str, nn.Module], **options) -> None:
+def compile_layers(layers: Mapping[str, nn.Module], **options: Any) -> None:
     """Compile every layer but the first, each by itself, in place.
 
     Backward passes are cut between layers by hooks, which stay outside of what is compiled. Layers

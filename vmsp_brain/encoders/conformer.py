@@ -14,10 +14,10 @@ from torch import Tensor, nn
 
 from vmsp_brain.audio import SAMPLE_RATE
 from vmsp_brain.encoders.filter_banks import normalized_filter_banks
-from vmsp_brain.encoders.interface import Frames
+from vmsp_brain.encoders.interface import Encoder, Frames
 
 
-class ConformerEncoder(nn.Module):
+class ConformerEncoder(Encoder):
     """Log-Mel features, a convolutional front-end that subsamples, Conformer or Transformer blocks.
 
     Every convolution sees zeros where there is padding, so that an utterance's hidden states do not

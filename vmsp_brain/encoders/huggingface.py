@@ -1,9 +1,8 @@
 """What the encoders of transformers share: checking a source, freezing, gradient checkpointing."""
 
-from collections.abc import Container
+from collections.abc import Collection
 from pathlib import Path
 
-import torch
 from torch import nn
 from transformers import AutoConfig, AutoFeatureExtractor, PreTrainedConfig, PreTrainedModel
 
@@ -14,7 +13,7 @@ FILES = ("config.json", "preprocessor_config.json")
 """What a local folder must hold besides the weights."""
 
 
-def read_config(source: str, save_path: str, model_types: Container[str]) -> PreTrainedConfig:
+def read_config(source: str, save_path: str, model_types: Collection[str]) -> PreTrainedConfig:
     """The configuration of a pretrained model, checked to be of a kind that the encoder takes.
 
     Arguments
@@ -24,7 +23,7 @@ def read_config(source: str, save_path: str, model_types: Container[str]) -> Pre
         on the Hugging Face hub.
     save_path : str
         Where downloads are kept.
-    model_types : container of str
+    model_types : collection of str
         transformers' names of the kinds, such as wav2vec2.
 
     Raises
@@ -106,4 +105,4 @@ def named_layers(
 
 def in_float32(model: PreTrainedModel) -> PreTrainedModel:
     """The model in float32, in which parameters are trained; some are published in float16."""
-    return model.to(torch.float32)
+    return model.float()

@@ -6,8 +6,8 @@ states. Recognition and translation call the encoder whole; that alone augments 
 no self-supervised objective learns to predict what augmentation dropped.
 """
 
+from abc import ABC, abstractmethod
 from dataclasses import dataclass
-from typing import Protocol
 
 import torch
 from speechbrain.dataio.dataio import length_to_mask
@@ -40,8 +40,8 @@ class Frames:
         return length_to_mask(self.lengths, max_len=self.data.shape[1]).bool()
 
 
-class Encoder(Protocol):
-    """A ``torch.nn.Module`` with the two halves, its sizes and its layers.
+class Encoder(nn.Module, ABC):
+    """A module with the two halves, its sizes and its layers.
 
     Attributes
     ----------
@@ -58,15 +58,19 @@ class Encoder(Protocol):
     samples_per_frame: int
     max_seconds: float
 
-    def __call__(self, wavs: Tensor, relative_lengths: Tensor) -> Frames:
+    @abstractmethod
+    def forward(self, wavs: Tensor, relative_lengths: Tensor) -> Frames:
         """Hidden states (B, T, D) of waveforms (B, samples) at 16 kHz; T is the longest's."""
 
+    @abstractmethod
     def extract(self, wavs: Tensor, relative_lengths: Tensor) -> Frames:
         """Latents (B, T, C) of waveforms (B, samples) at 16 kHz; never augmented."""
 
+    @abstractmethod
     def contextualize(self, latents: Frames) -> Frames:
         """Hidden states (B, T, D) of latents (B, T, C)."""
 
+    @abstractmethod
     def layers(self) -> dict[str, nn.Module]:
         """The parts by name in the order in which they are applied, every parameter in exactly one.
 

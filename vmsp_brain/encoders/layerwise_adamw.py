@@ -1,7 +1,9 @@
 """Optimizers for encoders that are pretrained."""
 
+from collections.abc import Iterable
+from typing import Any
+
 import torch
-from torch import Tensor
 from torch.nn import Parameter
 
 from vmsp_brain.encoders import Encoder
@@ -39,7 +41,9 @@ class LayerwiseAdamW(torch.optim.AdamW):
     {'below': 0.05, 'above': 0.1}
     """
 
-    def __init__(self, params, encoder: Encoder, layer_decay: float, **options) -> None:
+    def __init__(
+        self, params: Iterable[Parameter], encoder: Encoder, layer_decay: float, **options: Any
+    ) -> None:
         super().__init__(params, **options)
         if not 0 < layer_decay <= 1:
             raise ValueError(
@@ -59,7 +63,7 @@ class LayerwiseAdamW(torch.optim.AdamW):
         rate = self.param_groups[0]["lr"]
         return {name: factor * rate for name, (factor, _) in self._layers.items()}
 
-    def step(self, closure=None) -> Tensor | None:
+    def step(self, closure: Any = None) -> Any:
         """One step, each layer at its own rate."""
         whole = self.param_groups
         rates = self.rates()

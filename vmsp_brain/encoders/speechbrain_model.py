@@ -1,6 +1,6 @@
 """The encoder of a model that a recipe of SpeechBrain trained, as the shared encoder."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -33,6 +33,9 @@ class FixedNormalization(nn.Module):
     trained : InputNormalization
         With ``norm_type: global``.
     """
+
+    mean: Tensor
+    std: Tensor
 
     def __init__(self, trained: InputNormalization) -> None:
         super().__init__()
@@ -158,7 +161,7 @@ def _load_parts(pretrainer: Pretrainer, parts: Mapping[str, nn.Module], source: 
     pretrainer.load_collected()
 
 
-def _load_part(module: nn.Module, path: str, wanted) -> None:
+def _load_part(module: nn.Module, path: str, wanted: Iterable[nn.Module]) -> None:
     """SpeechBrain's transfer hook, which tells what it did, and refuses other shapes by name."""
     state = torch.load(path, map_location="cpu", weights_only=True)
     transfer = transfer_parameters(module, state, str(path))

@@ -1,6 +1,7 @@
 """wav2vec 2.0, XLS-R, HuBERT and WavLM as the shared encoder, through SpeechBrain's lobes."""
 
 import math
+from typing import Any
 
 import torch
 import torch.nn.functional as F
@@ -17,13 +18,13 @@ from vmsp_brain.encoders.huggingface import (
     named_layers,
     read_config,
 )
-from vmsp_brain.encoders.interface import Frames, number_of_samples
+from vmsp_brain.encoders.interface import Encoder, Frames, number_of_samples
 
 LOBES = {"wav2vec2": Wav2Vec2, "hubert": HuBERT, "wavlm": WavLM}
 """SpeechBrain's lobe for each kind of model."""
 
 
-class Wav2Vec2Encoder(nn.Module):
+class Wav2Vec2Encoder(Encoder):
     """A pretrained model that convolves the waveform and contextualizes the result.
 
     Its latents are the (layer-normalized) features of the convolutions, one in 20 ms. The lobe
@@ -57,6 +58,7 @@ class Wav2Vec2Encoder(nn.Module):
     """
 
     max_seconds = math.inf
+    model: Any  # transformers'
 
     def __init__(
         self,

@@ -1,5 +1,7 @@
 """Whisper's encoder as the shared encoder, through SpeechBrain's lobe."""
 
+from typing import Any
+
 import torch
 import torch.nn.functional as F
 from speechbrain.integrations.huggingface.whisper import Whisper
@@ -13,10 +15,10 @@ from vmsp_brain.encoders.huggingface import (
     named_layers,
     read_config,
 )
-from vmsp_brain.encoders.interface import Frames, number_of_samples
+from vmsp_brain.encoders.interface import Encoder, Frames, number_of_samples
 
 
-class WhisperEncoder(nn.Module):
+class WhisperEncoder(Encoder):
     """The encoder of a pretrained Whisper; its decoder is left out.
 
     Whisper hears 30 s at a time, silence after shorter speech, and attends to all of it; the frames
@@ -61,6 +63,7 @@ class WhisperEncoder(nn.Module):
         self.lobe = Whisper(source, save_path, encoder_only=True)
         in_float32(self.lobe.model).config.apply_spec_augment = spec_augment
         self.max_samples = self.lobe.feature_extractor.n_samples
+        self.max_seconds = self.max_samples / SAMPLE_RATE
         self.hop = self.lobe.feature_extractor.hop_length
         self.latent_size = self.d_model = config.d_model
         self.samples_per_frame = self.hop * self.encoder.conv2.stride[0]
@@ -72,14 +75,9 @@ class WhisperEncoder(nn.Module):
             checkpoint_gradients(self.lobe.model)
 
     @property
-    def encoder(self) -> nn.Module:
+    def encoder(self) -> Any:
         """transformers' WhisperEncoder."""
         return self.lobe.model.encoder
-
-    @property
-    def max_seconds(self) -> float:
-        """The longest utterance that it can hear."""
-        return self.max_samples / SAMPLE_RATE
 
     def forward(self, wavs: Tensor, relative_lengths: Tensor) -> Frames:
         """Hidden states (B, T, D) of waveforms (B, samples) at 16 kHz, augmented in training."""

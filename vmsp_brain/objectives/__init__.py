@@ -12,6 +12,7 @@ from vmsp_brain.objectives.attention import AttentionObjective
 from vmsp_brain.objectives.best_rq import BestRQObjective
 from vmsp_brain.objectives.cpc import CPCObjective
 from vmsp_brain.objectives.ctc_attention import CTCAttentionObjective
+from vmsp_brain.objectives.interface import Objective
 from vmsp_brain.objectives.wav2vec2 import Wav2Vec2Objective
 
 __all__ = [
@@ -19,6 +20,7 @@ __all__ = [
     "BestRQObjective",
     "CPCObjective",
     "CTCAttentionObjective",
+    "Objective",
     "Wav2Vec2Objective",
     "multilingual_objectives",
 ]
@@ -27,9 +29,9 @@ __all__ = [
 def multilingual_objectives(
     languages: Sequence[str],
     pairs: Sequence[str],
-    recognition: Callable[..., nn.Module],
-    translation: Callable[..., nn.Module],
-    ssl: Callable[[], nn.Module],
+    recognition: Callable[..., Objective],
+    translation: Callable[..., Objective],
+    ssl: Callable[[], Objective],
 ) -> nn.ModuleDict:
     """One recognition objective per language, one translation objective per pair, and SSL.
 

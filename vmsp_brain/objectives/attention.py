@@ -2,7 +2,7 @@
 
 import torch
 import torch.nn.functional as F
-from speechbrain.dataio.batch import PaddedBatch
+from speechbrain.dataio.batch import PaddedBatch, PaddedData
 from speechbrain.dataio.dataio import length_to_mask
 from speechbrain.decoders.scorer import ScorerBuilder
 from speechbrain.decoders.seq2seq import S2STransformerBeamSearcher
@@ -16,13 +16,14 @@ from speechbrain.nnet.linear import Linear
 from torch import Tensor, nn
 
 from vmsp_brain.data.tokenizers import BOS, EOS
-from vmsp_brain.encoders import Encoder, Frames
+from vmsp_brain.encoders import Frames
+from vmsp_brain.objectives.interface import Objective
 
 IGNORED = -100
 """Target index that cross-entropy leaves out."""
 
 
-class AttentionObjective(nn.Module):
+class AttentionObjective(Objective):
     """A Transformer decoder over the shared encoder's hidden states (``st/<source>-<target>``).
 
     Objectives with the same ``source`` read the same batch and share one `encode`.
@@ -76,13 +77,6 @@ class AttentionObjective(nn.Module):
         for parameter in self.parameters():
             if parameter.dim() > 1:
                 nn.init.xavier_normal_(parameter)
-
-    def begin_step(self, step: int) -> None:
-        """Called before every training step, with the number of optimizer steps taken so far."""
-
-    def encode(self, encoder: Encoder, batch: PaddedBatch) -> Frames:
-        """The shared encoder's hidden states of the batch's waveforms."""
-        return encoder(*batch.sig)
 
     def loss(self, frames: Frames, batch: PaddedBatch) -> Tensor:
         """Label-smoothed cross-entropy, mean over target tokens, a scalar.
@@ -169,7 +163,7 @@ class AttentionObjective(nn.Module):
         return None
 
 
-def _with_counts(padded) -> tuple[Tensor, Tensor]:
+def _with_counts(padded: PaddedData) -> tuple[Tensor, Tensor]:
     tokens, relative_lengths = padded
     return tokens, torch.round(relative_lengths * tokens.shape[1]).long()
 

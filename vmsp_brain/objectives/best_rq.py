@@ -1,5 +1,7 @@
 """Self-supervision by BEST-RQ (Chiu et al., ICML 2022): random-projection quantizer as target."""
 
+from typing import Any
+
 import torch
 import torch.nn.functional as F
 from speechbrain.dataio.batch import PaddedBatch
@@ -63,7 +65,7 @@ class BestRQObjective(MaskedPrediction):
         n_mels: int = 80,
         code_size: int = 16,
         num_codes: int = 8192,
-        **masking,
+        **masking: Any,
     ) -> None:
         super().__init__(latent_size, **masking)
         self.samples_per_frame = samples_per_frame

@@ -8,6 +8,7 @@ from speechbrain.nnet.losses import ContrastiveLoss
 from torch import Tensor, nn
 
 from vmsp_brain.encoders import Encoder, Frames
+from vmsp_brain.objectives.interface import Objective
 from vmsp_brain.objectives.negatives import sample_negatives
 
 
@@ -33,7 +34,7 @@ class Contexts:
     latents: Frames
 
 
-class CPCObjective(nn.Module):
+class CPCObjective(Objective):
     """Tell the latents of the next frames from others of the same utterance (InfoNCE).
 
     CPC predicts the future, which an encoder that looks both ways would already have seen. So each
@@ -91,9 +92,6 @@ class CPCObjective(nn.Module):
         self.target = nn.Linear(latent_size, projection_size)
         self.prediction = nn.Linear(d_model, steps * projection_size)
         self.contrast = ContrastiveLoss(temperature)
-
-    def begin_step(self, step: int) -> None:
-        """Called before every training step, with the number of optimizer steps taken so far."""
 
     def encode(self, encoder: Encoder, batch: PaddedBatch) -> Contexts:
         """Hidden states at the ends of the windows, each window encoded by itself."""

@@ -1,5 +1,7 @@
 """Speech recognition: CTC and an attention decoder, trained together and decoded together."""
 
+from typing import Any
+
 from speechbrain.decoders.scorer import CTCScorer, ScorerBuilder
 from speechbrain.nnet.linear import Linear
 from speechbrain.nnet.losses import ctc_loss
@@ -27,7 +29,7 @@ class CTCAttentionObjective(AttentionObjective):
     """
 
     def __init__(
-        self, *, ctc_weight: float = 0.3, ctc_weight_decode: float = 0.4, **attention
+        self, *, ctc_weight: float = 0.3, ctc_weight_decode: float = 0.4, **attention: Any
     ) -> None:
         super().__init__(**attention)
         if not 0 <= ctc_weight <= 1:

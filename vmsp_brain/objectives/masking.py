@@ -12,6 +12,7 @@ from speechbrain.dataio.batch import PaddedBatch
 from torch import Tensor, nn
 
 from vmsp_brain.encoders import Encoder, Frames
+from vmsp_brain.objectives.interface import Objective
 
 
 @dataclass
@@ -33,7 +34,7 @@ class MaskedFrames:
     mask: Tensor
 
 
-class MaskedPrediction(nn.Module):
+class MaskedPrediction(Objective):
     """Base of the objectives that predict masked frames (``ssl``): masks, and encodes.
 
     SpeechBrain 1.1.2's ``compute_mask`` (of wav2vec 2.0 as of BEST-RQ) lets the shortest utterance
@@ -71,9 +72,6 @@ class MaskedPrediction(nn.Module):
         self.mask_start = mask_start
         self.mask_length = mask_length
         self.masked_latent = nn.Parameter(torch.rand(latent_size))
-
-    def begin_step(self, step: int) -> None:
-        """Called before every training step, with the number of optimizer steps taken so far."""
 
     def encode(self, encoder: Encoder, batch: PaddedBatch) -> MaskedFrames:
         """Hidden states of the masked latents, with what was masked."""

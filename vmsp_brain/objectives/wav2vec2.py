@@ -1,5 +1,7 @@
 """Self-supervision by wav2vec 2.0 (Baevski et al., NeurIPS 2020) on the shared encoder."""
 
+from typing import Any
+
 import torch
 from speechbrain.dataio.batch import PaddedBatch
 from speechbrain.lobes.models.wav2vec import W2VTargetQuantiser
@@ -53,7 +55,7 @@ class Wav2Vec2Objective(MaskedPrediction):
         num_negatives: int = 100,
         temperature: float = 0.1,
         diversity_weight: float = 0.1,
-        **masking,
+        **masking: Any,
     ) -> None:
         super().__init__(latent_size, **masking)
         self.num_negatives = num_negatives

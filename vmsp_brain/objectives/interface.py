@@ -1,0 +1,41 @@
+"""What the Brain needs of an objective, whichever it is."""
+
+from typing import Any
+
+from speechbrain.dataio.batch import PaddedBatch
+from torch import Tensor, nn
+
+from vmsp_brain.encoders import Encoder, Frames
+
+
+class Objective(nn.Module):
+    """A head on the shared encoder, with its loss.
+
+    Attributes
+    ----------
+    name : str
+        ``asr/<language>``, ``st/<source>-<target>`` or ``ssl``.
+    source : str
+        Which part of a batch it reads: a language, or ``ssl``.
+    """
+
+    name: str
+    source: str
+
+    def begin_step(self, step: int) -> None:
+        """Called before every training step, with the number of optimizer steps taken so far."""
+
+    def encode(self, encoder: Encoder, batch: PaddedBatch) -> Any:
+        """What the loss is computed from, the same for all objectives of a source.
+
+        Unless said otherwise, the shared encoder's hidden states of the batch's waveforms.
+        """
+        return encoder(*batch.sig)
+
+    def loss(self, frames: Any, batch: PaddedBatch) -> Tensor:
+        """The loss, a scalar, from what `encode` gave."""
+        raise NotImplementedError
+
+    def search(self, frames: Frames, *arguments: Any, **options: Any) -> list[list[int]]:
+        """The tokens of every utterance; asked only of objectives that have a tokenizer."""
+        raise NotImplementedError

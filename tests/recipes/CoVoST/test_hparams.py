@@ -43,8 +43,8 @@ def test_uas_and_usa_differ_in_the_order_alone():
 @pytest.mark.parametrize("name", ["uas.yaml", "usa.yaml", "mini.yaml"])
 def test_order_languages_and_pairs_are_options(tmp_path, name, order, primary):
     hparams = load(name, tmp_path, order=order, languages=["en", "fr"], pairs=["fr-en"])
-    assert hparams["hierarchy"].names[0] == primary
-    assert hparams["hierarchy"].names[2] == ["ssl"]
+    assert hparams["hierarchy"].levels[0].names == primary
+    assert hparams["hierarchy"].levels[2].names == ["ssl"]
 
 
 def test_penalties_begin_and_grow_as_published(tmp_path):
@@ -84,7 +84,7 @@ def test_recipes_change_the_hierarchy_of_their_base_alone(tmp_path, name, sizes,
     )
     recipe = ExperimentFile(str(ROOT / "hparams" / name), overrides)
     reference = ExperimentFile(str(ROOT / "hparams" / base), overrides.partition("\n")[2])
-    assert [len(names) for names in recipe.load()["hierarchy"].names] == sizes
+    assert [len(level.names) for level in recipe.load()["hierarchy"].levels] == sizes
     own, theirs = (YAML().load(experiment.text) for experiment in (recipe, reference))
     levels = {key for key in own if "Level" in str(getattr(own[key], "tag", ""))}
     assert own.keys() - theirs.keys() - {"ssl_epochs"} == levels

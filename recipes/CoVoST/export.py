@@ -10,6 +10,7 @@ as it is.
 
 import argparse
 
+from vmsp_brain.use.arguments import at_least
 from vmsp_brain.use.export import export_run
 
 
@@ -20,7 +21,9 @@ def main(words: list[str] | None = None) -> None:
     )
     parser.add_argument("run_folder")
     parser.add_argument("target")
-    parser.add_argument("--average", type=int, help="mean of the weights of so many last epochs")
+    parser.add_argument(
+        "--average", type=at_least(1), help="mean of the weights of so many last epochs"
+    )
     arguments = parser.parse_args(words)
     try:
         export_run(**vars(arguments))

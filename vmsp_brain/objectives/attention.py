@@ -144,7 +144,17 @@ class AttentionObjective(Objective):
             Number of hypotheses kept.
         max_decode_ratio : float
             Longest hypothesis, in tokens per encoder frame.
+
+        Raises
+        ------
+        ValueError
+            If one of them is not above 0.
         """
+        if not (beam_size >= 1 and max_decode_ratio > 0):
+            raise ValueError(
+                f"search: found beam_size {beam_size} and max_decode_ratio {max_decode_ratio}, "
+                "expected a beam_size of at least 1 and a max_decode_ratio above 0."
+            )
         searcher = S2STransformerBeamSearcher(
             modules=[self, self.output],
             bos_index=BOS,

@@ -1,20 +1,147 @@
 """Testing a trained model on a manifest: what it makes of every utterance, and of every speaker."""
 
 import csv
-from collections.abc import Mapping
+import os
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from io import StringIO
 from pathlib import Path
+from typing import Any
 
 from torch.utils.data import DataLoader
 from tqdm import tqdm
 
 from vmsp_brain.data.batches import MultilingualBatch, MultilingualDataset
-from vmsp_brain.data.manifests import labelled_dataset
+from vmsp_brain.data.manifests import labelled_dataset, manifest_path, read_manifest
 from vmsp_brain.data.samplers import EvaluationSampler
 from vmsp_brain.files import write_whole
-from vmsp_brain.names import text_key
-from vmsp_brain.run.scores import Hypothesis, bleu, word_error_rate
+from vmsp_brain.names import target_text, text_key
+from vmsp_brain.run.folder import RunFolder
+from vmsp_brain.run.scores import Hypothesis, bleu, results, word_error_rate
 from vmsp_brain.use.inference import SpeechTranslator
+from vmsp_brain.use.loading import check_model, load_model
+
+
+@dataclass
+class Evaluation:
+    """What is tested, on what, how, and where the results go.
+
+    Arguments
+    ---------
+    model : str
+        As for `vmsp_brain.use.loading.load_model`.
+    output : Path, optional
+        Folder for the results. A run's own test, which has no other option than ``batch_size``,
+        ``num_workers`` and ``device``, is written into the run.
+    split : str
+        Of the run's corpus.
+    manifest : list of Path, optional
+        CSV files in place of a split.
+    data_folder : str, optional
+        In place of ``$data_root`` in the manifests; for runs, the one of training.
+    average : int, optional
+        Take the mean of the weights of so many last epochs.
+    beam_size : int, optional
+        In place of the model's.
+    ctc_weight : float, optional
+        Of recognition in decoding, in place of the model's.
+    batch_size, num_workers
+        See `decode`.
+    device : str
+        Such as cpu or cuda.
+    """
+
+    model: str
+    output: Path | None = None
+    split: str = "test"
+    manifest: Sequence[Path] | None = None
+    data_folder: str | None = None
+    average: int | None = None
+    beam_size: int | None = None
+    ctc_weight: float | None = None
+    batch_size: int = 32
+    num_workers: int = 0
+    device: str = "cpu"
+
+    def run(self) -> dict:
+        """Test the model and write the results; the scores.
+
+        Raises
+        ------
+        FileNotFoundError, ValueError
+            If something is missing or does not fit; the message says what. Nothing is written then.
+        """
+        check_model(self.model)
+        written = self._output()
+        utterances = self._utterances()
+        model = load_model(self.model, self.average, self._overrides(), self.device)
+        hypotheses = decode(model, utterances, self.batch_size, self.num_workers)
+        report = results(hypotheses)
+        written.write_results(report, hypotheses)
+        speakers = {key: u["speaker"] for own in utterances.values() for key, u in own.items()}
+        write_speakers(written.speakers, hypotheses, speakers)
+        return report
+
+    def _output(self) -> RunFolder:
+        """The run itself for its own test, so that other results never take its place."""
+        if self.output:
+            _check_output(Path(self.output))
+            return RunFolder(self.output)
+        others = (self.manifest, self.average, self.beam_size, self.ctc_weight)
+        own = self.split == "test" and all(value is None for value in others)
+        if own and RunFolder.is_run(self.model):
+            return RunFolder(self.model)
+        raise ValueError(
+            "--output: expected a folder for the results. A run's own is for its best checkpoint "
+            "on its test set, decoded as its configuration says."
+        )
+
+    def _utterances(self) -> dict[str, dict[str, dict]]:
+        """By language, then by ID."""
+        data_folder = self.data_folder
+        if self.manifest:
+            paths = list(self.manifest)
+        elif RunFolder.is_run(self.model):
+            run = RunFolder(self.model)
+            folder = run.path("manifest_folder")
+            paths = [manifest_path(folder, lang, self.split) for lang in run.settings["languages"]]
+            data_folder = data_folder or run.settings["data_folder"]
+        else:
+            raise ValueError(f"--manifest: expected CSV files, since {self.model} is not a run.")
+        utterances: dict[str, dict[str, dict]] = {}
+        for path in paths:
+            read = read_manifest(path, data_folder or "$data_root")
+            if not read:
+                raise ValueError(f"{path} has no rows: there is nothing to test. Prepare it again.")
+            for key, utterance in read.items():
+                if utterance["wav"].startswith("$data_root"):
+                    raise ValueError(
+                        f"--data_folder: expected a folder, for {path} has $data_root."
+                    )
+                utterances.setdefault(utterance["language"], {})[key] = utterance
+        return utterances
+
+    def _overrides(self) -> dict[str, Any]:
+        overrides: dict[str, Any] = {}
+        if self.beam_size is not None:
+            overrides["search"] = {"beam_size": self.beam_size}
+        if self.ctc_weight is not None:
+            overrides["objectives"] = {"recognition": {"ctc_weight_decode": self.ctc_weight}}
+        return overrides
+
+
+def _check_output(output: Path) -> None:
+    """Before hours of decoding: the folder can be made, and holds no run's own results."""
+    above = [folder for folder in (output.resolve(), *output.resolve().parents) if folder.exists()]
+    for folder in above:
+        if RunFolder.is_run(folder):
+            raise ValueError(
+                f"--output: {output} is in the run {folder}, which holds the results of its own "
+                "test alone. Choose a folder outside of it."
+            )
+    if not above[0].is_dir() or not os.access(above[0], os.W_OK):
+        found = "a folder that must not be written to" if above[0].is_dir() else "a file"
+        raise ValueError(f"--output: {above[0]} is {found}. Choose another folder.")
 
 
 def decode(
@@ -44,7 +171,7 @@ def decode(
     Raises
     ------
     ValueError
-        If the model does not know a language.
+        If the model does not know a language, or its utterances have no text to be scored by.
     """
     tokenizers = model.hparams.tokenizers
     objectives = {name: model.mods.objectives[name] for name in tokenizers}
@@ -57,6 +184,11 @@ def decode(
                 f"{', '.join(model.languages)}, which the model knows."
             )
         own = {name: tokenizers[name] for name in names_of[language]}
+        if not any(target_text(name, utterance) for name in own for utterance in spoken.values()):
+            raise ValueError(
+                f"{language}: none of the {len(spoken)} utterances in the manifest has a text for "
+                f"{', '.join(own)}: there is nothing to score."
+            )
         sources[language] = labelled_dataset(spoken, own)
     durations = {
         language: [utterance["duration"] for utterance in spoken.values()]

@@ -1,21 +1,19 @@
 """From a run to a model: a folder for `SpeechTranslator.from_hparams`, here or elsewhere."""
 
 import shutil
-import tempfile
 from io import StringIO
 from pathlib import Path
 from typing import Any
 
 import ruamel.yaml
 import torch
-from hyperpyyaml import load_hyperpyyaml
-from speechbrain.utils.checkpoints import Checkpoint, Checkpointer, average_checkpoints
+from speechbrain.utils.checkpoints import Checkpoint, average_checkpoints
 
+from vmsp_brain.data.tokenizers import load_tokenizer
 from vmsp_brain.data.vocabularies import text_objectives, tokenizer_path
 from vmsp_brain.files import put_in_place
-from vmsp_brain.run.checkpoints import primary_metric
+from vmsp_brain.run.best import best_checkpoint, last_checkpoints
 from vmsp_brain.run.folder import RunFolder
-from vmsp_brain.use.inference import SpeechTranslator
 from vmsp_brain.use.model_card import model_card
 
 WEIGHTS = ("encoder", "objectives")
@@ -38,71 +36,40 @@ def export_run(run_folder: str | Path, target: str | Path, average: int | None =
     FileExistsError
         If the target is there.
     FileNotFoundError, ValueError
-        If the run has no, or not enough, checkpoints, or refers to absolute paths.
+        If it is no run, has no, or not enough, or damaged checkpoints, or refers to absolute paths.
     """
     run, target = RunFolder(run_folder), Path(target)
     if target.exists():
         raise FileExistsError(f"{target} exists. Remove it, or choose another folder.")
-    checkpoints = _chosen_checkpoints(run, average)
+    if not RunFolder.is_run(run.folder):
+        raise FileNotFoundError(
+            f"{run.folder} is not a run's output_folder, which has hyperparams.yaml and log.txt; "
+            "a model is made of a run."
+        )
     text = _hyperparams(run.settings)
+    checkpoints = last_checkpoints(run, average) if average else [best_checkpoint(run)]
     partial = target.with_name(f"{target.name}.partial")
     shutil.rmtree(partial, ignore_errors=True)  # what a killed export left
     partial.mkdir(parents=True)
     for name in WEIGHTS:
-        torch.save(average_checkpoints(checkpoints, name), partial / f"{name}.ckpt")
+        torch.save(_mean_weights(checkpoints, name), partial / f"{name}.ckpt")
     for name, path in _tokenizers(run).items():
+        load_tokenizer(path)  # it is whole
         shutil.copyfile(path, partial / f"{name}.ckpt")
     (partial / "hyperparams.yaml").write_text(text, encoding="utf-8")
     (partial / "README.md").write_text(model_card(run, checkpoints), encoding="utf-8")
     put_in_place(partial, target)
 
 
-def load_model(
-    source: str, average: int | None = None, overrides: dict | None = None, device: str = "cpu"
-) -> SpeechTranslator:
-    """The model of a run, of an exported folder, or of a repository on the Hugging Face hub.
-
-    Arguments
-    ---------
-    source : str
-        Folder or repository.
-    average : int, optional
-        As for `export_run`; for runs alone.
-    overrides : dict
-        Of the model's ``hyperparams.yaml``.
-    device : str
-        Such as cpu or cuda.
-    """
-    options = {"overrides": overrides or {}, "run_opts": {"device": device}}
-    if not RunFolder.is_run(source):
-        if average is not None:
-            raise ValueError(
-                f"average: {source} is not a run; an exported model has one checkpoint."
-            )
-        return SpeechTranslator.from_hparams(source=source, **options)
-    with tempfile.TemporaryDirectory() as folder:
-        export_run(source, Path(folder) / "model", average)
-        return SpeechTranslator.from_hparams(source=str(Path(folder) / "model"), **options)
-
-
-def _chosen_checkpoints(run: RunFolder, average: int | None) -> list[Checkpoint]:
-    checkpointer = Checkpointer(run.path("save_folder"))
-    if average is None:
-        hierarchy = load_hyperpyyaml(StringIO(_dumped({"hierarchy": run.settings["hierarchy"]})))[
-            "hierarchy"
-        ]
-        best = checkpointer.find_checkpoint(**primary_metric(hierarchy.levels[0].names))
-        found = [best] if best else []
-    else:
-        found = checkpointer.find_checkpoints(
-            max_num_checkpoints=average, ckpt_predicate=lambda c: c.meta["end-of-epoch"]
-        )
-    if len(found) < (average or 1):
-        raise FileNotFoundError(
-            f"{run.path('save_folder')} holds {len(found)} checkpoints, expected {average or 1}. "
-            "Train first; to average over several, train with --checkpoints_to_keep."
-        )
-    return found
+def _mean_weights(checkpoints: list[Checkpoint], name: str) -> dict[str, torch.Tensor]:
+    try:
+        return average_checkpoints(checkpoints, name)
+    except Exception as error:  # whatever a file may hold
+        paths = ", ".join(str(checkpoint.path / f"{name}.ckpt") for checkpoint in checkpoints)
+        raise ValueError(
+            f"{paths} cannot be read ({type(error).__name__}). If the file is damaged, remove its "
+            "folder: the next best checkpoint is taken then."
+        ) from error
 
 
 def _tokenizers(run: RunFolder) -> dict[str, Path]:

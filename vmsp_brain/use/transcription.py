@@ -4,7 +4,7 @@ import json
 import sys
 from collections.abc import Sequence
 
-from vmsp_brain.use.export import load_model
+from vmsp_brain.use.loading import load_model
 
 
 def transcribe_files(
@@ -25,7 +25,7 @@ def transcribe_files(
     language : str
         Which is spoken, such as fr.
     model : str
-        As for `vmsp_brain.use.export.load_model`.
+        As for `vmsp_brain.use.loading.load_model`.
     translate : str, optional
         Also translate, into this language.
     max_duration : float, optional

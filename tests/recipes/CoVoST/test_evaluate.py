@@ -79,6 +79,16 @@ def test_wrong_options_stop_with_a_message(uas_run, tmp_path: Path, options, mes
     assert (uas_run[0] / "results.json").read_text() == before
 
 
+@pytest.mark.parametrize(
+    "option", ["--batch_size=0", "--beam_size=0", "--average=-1", "--num_workers=-1"]
+)
+def test_numbers_that_make_no_sense_are_refused(option):
+    name, _, value = option.partition("=")
+    done = evaluate("any", option, check=False)
+    assert done.returncode == 2
+    assert f"argument {name}: found '{value}', expected a whole number of at least" in done.stderr
+
+
 def test_a_language_that_the_model_does_not_know_is_refused(uas_run, mini_covost, tmp_path: Path):
     manifest = tmp_path / "fr.csv"
     text = (uas_run[0] / "manifests" / "es_test.csv").read_text()

@@ -12,7 +12,8 @@ from evaluate import main as evaluate
 from export import main
 from tests.helpers.commands import call, run_script
 from vmsp_brain.run.folder import RunFolder
-from vmsp_brain.use.export import export_run, load_model
+from vmsp_brain.use.export import export_run
+from vmsp_brain.use.loading import load_model
 from vmsp_brain.use.model_card import model_card
 
 pytestmark = pytest.mark.slow
@@ -107,7 +108,7 @@ def test_a_run_that_was_moved_is_exported_from_where_it_is(uas_run, model, tmp_p
         assert (tmp_path / "model" / name).read_bytes() == (model / name).read_bytes()
 
 
-@pytest.mark.parametrize("setting", ["sample_rate: /models/x", "source: models/x"])
+@pytest.mark.parametrize("setting", ["n_mels: /models/x", "source: models/x"])
 def test_a_path_of_this_machine_in_the_configuration_is_refused(
     uas_run, tmp_path: Path, monkeypatch, setting
 ):
@@ -115,7 +116,7 @@ def test_a_path_of_this_machine_in_the_configuration_is_refused(
     (tmp_path / "models" / "x").mkdir(parents=True)
     monkeypatch.chdir(tmp_path)
     path = run / "hyperparams.yaml"
-    path.write_text(path.read_text().replace("sample_rate: 16000", setting))
+    path.write_text(path.read_text().replace("n_mels: 40", setting))
     with pytest.raises(ValueError, match=r"models/x is a path of this machine"):
         export_run(run, tmp_path / "model")
     assert not (tmp_path / "model").exists()

@@ -154,6 +154,15 @@ def test_search_stops_at_the_longest_length_allowed():
     assert all(len(tokens) <= 4 for tokens in found)
 
 
+@pytest.mark.parametrize(("beam_size", "ratio"), [(0, 1.0), (-1, 1.0), (2, 0.0), (2, -0.5)])
+def test_a_search_without_hypotheses_is_refused(overfitted, beam_size, ratio):
+    head, frames, *_ = overfitted
+    with pytest.raises(
+        ValueError, match=f"found beam_size {beam_size} and max_decode_ratio {ratio}"
+    ):
+        head.search(frames, beam_size, ratio)
+
+
 def test_search_leaves_no_gradient(overfitted):
     head, frames = overfitted
     data = frames.data.clone().requires_grad_()

@@ -1,0 +1,55 @@
+"""Which of a run's checkpoints count, found from its folder alone."""
+
+from io import StringIO
+
+import ruamel.yaml
+from hyperpyyaml import load_hyperpyyaml
+from speechbrain.utils.checkpoints import Checkpoint, Checkpointer
+
+from vmsp_brain.run.checkpoints import primary_metric
+from vmsp_brain.run.folder import RunFolder
+
+
+def best_checkpoint(run: RunFolder) -> Checkpoint:
+    """The checkpoint that is best by the run's own primary metric.
+
+    Raises
+    ------
+    FileNotFoundError
+        If no epoch was validated.
+    """
+    found = Checkpointer(run.path("save_folder")).find_checkpoint(**run_metric(run))
+    if found is None:
+        raise FileNotFoundError(
+            f"{run.path('save_folder')} holds no checkpoint of a whole epoch, with a score to "
+            "choose it by. Train first."
+        )
+    return found
+
+
+def last_checkpoints(run: RunFolder, number: int) -> list[Checkpoint]:
+    """The checkpoints of so many last epochs.
+
+    Raises
+    ------
+    FileNotFoundError
+        If there are fewer.
+    """
+    found = Checkpointer(run.path("save_folder")).find_checkpoints(
+        max_num_checkpoints=number,
+        ckpt_predicate=lambda checkpoint: checkpoint.meta["end-of-epoch"],
+    )
+    if len(found) < number:
+        raise FileNotFoundError(
+            f"{run.path('save_folder')} holds {len(found)} checkpoints, expected {number}. "
+            "Train first; to average over several, train with --checkpoints_to_keep."
+        )
+    return found
+
+
+def run_metric(run: RunFolder) -> dict[str, str]:
+    """How a run's best checkpoint is found, see `vmsp_brain.run.checkpoints.primary_metric`."""
+    stream = StringIO()
+    ruamel.yaml.YAML().dump({"hierarchy": run.settings["hierarchy"]}, stream)
+    hierarchy = load_hyperpyyaml(stream.getvalue())["hierarchy"]
+    return primary_metric(hierarchy.levels[0].names)

@@ -129,8 +129,9 @@ def _target_item(name: str, tokenizer: sentencepiece.SentencePieceProcessor) -> 
     def target(transcription: str, translations: dict[str, str]) -> Iterator[Tensor | str]:
         utterance = {"transcription": transcription, "translations": translations}
         text = target_text(name, utterance)
-        yield torch.tensor(tokenizer.encode(text), dtype=torch.long)
-        yield text
+        tokens = tokenizer.encode(text)
+        yield torch.tensor(tokens, dtype=torch.long)
+        yield text if tokens else ""  # blanks alone are no target
 
     return target
 

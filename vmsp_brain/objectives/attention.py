@@ -17,6 +17,7 @@ from torch import Tensor, nn
 
 from vmsp_brain.data.tokenizers import BOS, EOS
 from vmsp_brain.encoders import Frames
+from vmsp_brain.names import text_key
 from vmsp_brain.objectives.interface import Objective
 
 IGNORED = -100
@@ -31,7 +32,8 @@ class AttentionObjective(Objective):
     Arguments
     ---------
     name : str
-        The objective's name, also the batch key of its target tokens.
+        The objective's name, also the batch key of its target tokens; their text is under
+        `text_key`.
     source : str
         Which part of a batch it reads: a language.
     vocab_size : int
@@ -47,8 +49,9 @@ class AttentionObjective(Objective):
     -------
     >>> objective = AttentionObjective("st/fr-en", "fr", vocab_size=20, d_model=16)
     >>> frames = Frames(torch.rand(2, 30, 16), torch.tensor([30, 20]))
-    >>> batch = PaddedBatch([{"st/fr-en": torch.tensor([5, 6])}, {"st/fr-en": torch.tensor([7])}])
-    >>> objective.loss(frames, batch).shape
+    >>> first = {"st/fr-en": torch.tensor([5, 6]), "st/fr-en text": "Good day"}
+    >>> second = {"st/fr-en": torch.tensor([7]), "st/fr-en text": "Hello"}
+    >>> objective.loss(frames, PaddedBatch([first, second])).shape
     torch.Size([])
     """
 
@@ -81,15 +84,19 @@ class AttentionObjective(Objective):
     def loss(self, frames: Frames, batch: PaddedBatch) -> Tensor:
         """Label-smoothed cross-entropy, mean over target tokens, a scalar.
 
-        Utterances without target tokens (clips without this translation) do not count. If a draw
+        Utterances without a target text (clips without this translation) do not count. If a draw
         has no other, the loss is zero and so is its gradient: there is nothing to learn from.
         """
         tokens, counts = _with_counts(batch[self.name])
-        has_target = counts > 0
-        if not has_target.any():
+        # Decided by the texts: they are on the CPU, so that nothing waits for the device.
+        kept = [number for number, text in enumerate(batch[text_key(self.name)]) if text]
+        if not kept:
             return frames.data.sum() * 0.0
-        frames = Frames(frames.data[has_target], frames.lengths[has_target])
-        return self._loss(frames, tokens[has_target], counts[has_target])
+        if len(kept) < len(tokens):
+            index = torch.tensor(kept).to(tokens.device, non_blocking=True)
+            frames = Frames(frames.data[index], frames.lengths[index])
+            tokens, counts = tokens[index], counts[index]
+        return self._loss(frames, tokens, counts)
 
     def _loss(self, frames: Frames, tokens: Tensor, counts: Tensor) -> Tensor:
         predicted, _ = self._decode(F.pad(tokens, (1, 0), value=BOS), frames, counts + 1)

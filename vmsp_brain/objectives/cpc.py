@@ -96,7 +96,7 @@ class CPCObjective(Objective):
     def encode(self, encoder: Encoder, batch: PaddedBatch) -> Contexts:
         """Hidden states at the ends of the windows, each window encoded by itself."""
         latents = encoder.extract(*batch.sig)
-        utterances, starts = self.windows(latents.lengths)
+        utterances, starts = self.windows(latents.lengths, latents.data.shape[1])
         ends = starts + self.window
         frames = starts.unsqueeze(1) + torch.arange(self.window, device=starts.device)  # (P, W)
         windows = latents.data[utterances.unsqueeze(1), frames]  # (P, W, C)
@@ -105,10 +105,10 @@ class CPCObjective(Objective):
         hidden = encoder.contextualize(Frames(windows, torch.full_like(starts, self.window)))
         return Contexts(hidden.data[:, -1], utterances, ends, latents)
 
-    def windows(self, lengths: Tensor) -> tuple[Tensor, Tensor]:
+    def windows(self, lengths: Tensor, max_len: int) -> tuple[Tensor, Tensor]:
         """Utterance and first frame, each (P,), of all windows that a frame follows."""
         first = torch.randint(self.window, (), device=lengths.device)
-        starts = torch.arange(0, max(int(lengths.max()), 1), self.window, device=lengths.device)
+        starts = torch.arange(0, max(max_len, 1), self.window, device=lengths.device)
         starts = first + starts
         followed = starts + self.window < lengths.unsqueeze(1)  # (B, windows)
         utterances, numbers = followed.nonzero(as_tuple=True)
@@ -125,9 +125,9 @@ class CPCObjective(Objective):
         steps = torch.arange(self.steps, device=lengths.device)
         frames = contexts.ends.unsqueeze(1) + steps  # (P, steps)
         valid = frames < lengths[contexts.utterances].unsqueeze(1)
-        frames = frames[valid]  # (K,)
-        utterances = contexts.utterances.unsqueeze(1).expand_as(valid)[valid]  # (K,)
-        predicted = self.prediction(contexts.hidden).unflatten(1, (self.steps, -1))[valid]
+        places = valid.nonzero(as_tuple=True)  # once: it waits for the device
+        frames, utterances = frames[places], contexts.utterances[places[0]]  # (K,)
+        predicted = self.prediction(contexts.hidden).unflatten(1, (self.steps, -1))[places]
         candidates = self.target(latents.data)  # (B, T, Q)
         negatives = sample_negatives(frames, lengths[utterances], self.num_negatives)  # (N, K)
         loss, _ = self.contrast(

@@ -79,7 +79,8 @@ class MaskedPrediction(Objective):
         mask = self.mask(latents.lengths, latents.data.shape[1])
         masked = torch.where(mask.unsqueeze(-1), self.masked_latent.to(latents.data), latents.data)
         hidden = encoder.contextualize(Frames(masked, latents.lengths))
-        return MaskedFrames(hidden.data[mask], latents.data[mask], mask)
+        places = mask.nonzero(as_tuple=True)  # once: it waits for the device
+        return MaskedFrames(hidden.data[places], latents.data[places], mask)
 
     def mask(self, lengths: Tensor, max_len: int) -> Tensor:
         """Random spans, at least one in each utterance, none in padding; (B, T), boolean."""

@@ -72,21 +72,17 @@ class Wav2Vec2Objective(MaskedPrediction):
         """Contrastive plus weighted diversity loss, mean over masked frames, a scalar."""
         targets, quantized = self.quantizer(frames.latents.unsqueeze(0))  # (1, K, Q)
         predicted = self.projection(frames.hidden).unsqueeze(0)  # (1, K, Q)
-        negatives = targets[0][self.negatives(frames.mask)].unsqueeze(1)  # (N, 1, K, Q)
+        negatives = targets[0][self.negatives(frames)].unsqueeze(1)  # (N, 1, K, Q)
         contrastive, _ = self.contrast(predicted, targets, negatives)
         diversity = quantized["diversity_loss"]
         return contrastive / len(frames.hidden) + self.diversity_weight * diversity
 
-    def negatives(self, mask: Tensor) -> Tensor:
-        """Indices (N, K) among the K masked frames: of the same utterance, not the frame itself.
-
-        Arguments
-        ---------
-        mask : Tensor
-            Where the masked frames are, (B, T), boolean.
-        """
-        counts = mask.sum(1)
-        first = torch.repeat_interleave(counts.cumsum(0) - counts, counts)  # (K,)
-        count = torch.repeat_interleave(counts, counts)  # (K,)
-        own = torch.arange(len(first), device=mask.device) - first
+    def negatives(self, frames: MaskedFrames) -> Tensor:
+        """Indices (N, K) among the K masked frames: of the same utterance, not the frame itself."""
+        counts, total = frames.mask.sum(1), len(frames.hidden)
+        first = torch.repeat_interleave(
+            counts.cumsum(0) - counts, counts, output_size=total
+        )  # (K,)
+        count = torch.repeat_interleave(counts, counts, output_size=total)  # (K,)
+        own = torch.arange(total, device=counts.device) - first
         return first + sample_negatives(own, count, self.num_negatives)

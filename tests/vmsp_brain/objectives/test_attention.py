@@ -8,6 +8,7 @@ from torch import Tensor
 from tests.helpers.small_models import noise, small_encoder
 from vmsp_brain.data.tokenizers import BOS, EOS
 from vmsp_brain.encoders import Frames
+from vmsp_brain.names import text_key
 from vmsp_brain.objectives import AttentionObjective
 
 NAME = "st/fr-en"
@@ -22,7 +23,11 @@ def objective(**overrides) -> AttentionObjective:
 
 
 def batch_of(targets: list[list[int]]) -> PaddedBatch:
-    return PaddedBatch([{NAME: torch.tensor(tokens, dtype=torch.long)} for tokens in targets])
+    items = [
+        {NAME: torch.tensor(tokens, dtype=torch.long), text_key(NAME): "text" if tokens else ""}
+        for tokens in targets
+    ]
+    return PaddedBatch(items)
 
 
 def random_frames(lengths: list[int] = LENGTHS, padded_to: int | None = None) -> Frames:

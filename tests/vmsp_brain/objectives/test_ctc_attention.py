@@ -11,6 +11,7 @@ from torch import Tensor
 from tests.helpers.small_models import noise, small_encoder
 from vmsp_brain.data.tokenizers import BLANK
 from vmsp_brain.encoders import Frames
+from vmsp_brain.names import text_key
 from vmsp_brain.objectives import CTCAttentionObjective
 
 NAME = "asr/fr"
@@ -24,7 +25,11 @@ def objective(**overrides) -> CTCAttentionObjective:
 
 
 def batch_of(targets: list[list[int]]) -> PaddedBatch:
-    return PaddedBatch([{NAME: torch.tensor(tokens, dtype=torch.long)} for tokens in targets])
+    items = [
+        {NAME: torch.tensor(tokens, dtype=torch.long), text_key(NAME): "text" if tokens else ""}
+        for tokens in targets
+    ]
+    return PaddedBatch(items)
 
 
 def random_frames(lengths: list[int] = LENGTHS) -> Frames:

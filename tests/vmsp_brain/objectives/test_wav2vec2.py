@@ -27,11 +27,18 @@ def mask_of(counts: Tensor) -> Tensor:
     return torch.arange(int(counts.max())) < counts.unsqueeze(1)
 
 
+def masked_frames(counts: list[int]) -> MaskedFrames:
+    """So many masked frames of each utterance."""
+    total = sum(counts)
+    hidden, latents = torch.randn(total, 16), torch.randn(total, LATENT_SIZE)
+    return MaskedFrames(hidden, latents, mask_of(torch.tensor(counts)))
+
+
 @pytest.mark.parametrize("counts", [[7, 2, 30], [1, 5], [2, 2]])
 def test_negatives_are_of_the_same_utterance_and_never_the_frame_itself(counts):
+    negatives = objective(num_negatives=500).negatives(masked_frames(counts))
     counts = torch.tensor(counts)
     owner = torch.repeat_interleave(torch.arange(len(counts)), counts)
-    negatives = objective(num_negatives=500).negatives(mask_of(counts))
     assert negatives.shape == (500, len(owner))
     assert (owner[negatives] == owner).all()
     itself = negatives == torch.arange(len(owner))
@@ -40,7 +47,7 @@ def test_negatives_are_of_the_same_utterance_and_never_the_frame_itself(counts):
 
 
 def test_every_other_masked_frame_is_as_likely_a_negative():
-    negatives = objective(num_negatives=6000).negatives(mask_of(torch.tensor([5])))
+    negatives = objective(num_negatives=6000).negatives(masked_frames([5]))
     for frame in range(5):
         shares = torch.bincount(negatives[:, frame], minlength=5) / 6000
         others = [i for i in range(5) if i != frame]
@@ -49,9 +56,8 @@ def test_every_other_masked_frame_is_as_likely_a_negative():
 
 def test_loss_is_the_contrastive_loss_written_out(monkeypatch):
     made = objective(diversity_weight=0.0, temperature=0.2).eval()
-    counts = torch.tensor([4, 6])
-    frames = MaskedFrames(torch.randn(10, 16), torch.randn(10, LATENT_SIZE), mask_of(counts))
-    negatives = made.negatives(mask_of(counts))
+    frames = masked_frames([4, 6])
+    negatives = made.negatives(frames)
     monkeypatch.setattr(made, "negatives", lambda _: negatives)
     targets, _ = made.quantizer(frames.latents.unsqueeze(0))
     targets, predicted = targets[0], made.projection(frames.hidden)
@@ -68,9 +74,8 @@ def test_diversity_loss_is_the_share_of_unused_codes(monkeypatch):
     torch.manual_seed(1)
     weighted, plain = objective(diversity_weight=0.5).eval(), objective(diversity_weight=0.0).eval()
     plain.load_state_dict(weighted.state_dict())
-    counts = torch.tensor([10])
-    frames = MaskedFrames(torch.randn(10, 16), torch.randn(10, LATENT_SIZE), mask_of(counts))
-    negatives = plain.negatives(mask_of(counts))
+    frames = masked_frames([10])
+    negatives = plain.negatives(frames)
     for made in (weighted, plain):
         monkeypatch.setattr(made, "negatives", lambda _: negatives)
     logits = plain.quantizer.quantiser.weight_proj(frames.latents).view(10, 2, 8)
@@ -81,10 +86,7 @@ def test_diversity_loss_is_the_share_of_unused_codes(monkeypatch):
 
 
 def test_an_utterance_with_a_single_masked_frame_gives_a_finite_loss():
-    made = objective()
-    counts = torch.tensor([1, 1])
-    frames = MaskedFrames(torch.randn(2, 16), torch.randn(2, LATENT_SIZE), mask_of(counts))
-    assert made.loss(frames, None).isfinite()
+    assert objective().loss(masked_frames([1, 1]), None).isfinite()
 
 
 def test_loss_falls_under_chance_and_the_codes_do_not_collapse(monkeypatch):
@@ -104,7 +106,7 @@ def test_loss_falls_under_chance_and_the_codes_do_not_collapse(monkeypatch):
     chance = math.log(1 + made.num_negatives)
     assert sum(losses[-10:]) / 10 < 0.6 * chance
     targets = made.quantizer(frames.latents.unsqueeze(0))[0][0]
-    negatives = targets[made.negatives(frames.mask)]
+    negatives = targets[made.negatives(frames)]
     assert (negatives != targets).any(-1).float().mean() > 0.7  # else they would not count
 
 

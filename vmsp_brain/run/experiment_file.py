@@ -1,8 +1,9 @@
 """Experiment files: HyperPyYAML, and short ones that change another file.
 
-A file with the key ``base`` takes everything from that file (beside it) but the keys it has itself.
-HyperPyYAML's ``!include:`` does not serve here: at the root of a file it loses the overrides of the
-command line.
+A file with the key ``base`` takes everything from that file (beside it) but what it says itself. As
+on the command line, a mapping changes the keys that it has (``conformer: {num_layers: 4}``), unless
+it has a tag of its own (``!new:``): then it takes the place of the base's. HyperPyYAML's
+``!include:`` does not serve here: at the root of a file it loses the overrides of the command line.
 """
 
 from io import StringIO
@@ -11,6 +12,7 @@ from typing import Any
 
 import ruamel.yaml
 from hyperpyyaml import load_hyperpyyaml, resolve_references
+from ruamel.yaml.comments import CommentedMap
 
 SEEDING = "__set_seed"
 """The key under which an experiment seeds all generators."""
@@ -61,14 +63,22 @@ def _merged(path: Path, base: str | None) -> str:
     if base is None:
         return path.read_text(encoding="utf-8")
     merged = yaml.load(_merged(path.parent / base, None))
-    # New keys come early: objects that a list refers to must be written before the list, since
-    # HyperPyYAML cannot read what it writes when they are spelled out inside of one. But they come
-    # after the seed, since objects are made in the order of their keys.
-    new = [key for key in own if key not in merged]
+    # New keys come early, for others may refer to them, but after the seed: objects are made in the
+    # order of their keys.
     place = 1 + list(merged).index(SEEDING) if SEEDING in merged else 0
-    for number, key in enumerate(new):
+    for number, key in enumerate([key for key in own if key not in merged]):
         merged.insert(place + number, key, own[key])
-    merged.update({key: value for key, value in own.items() if key not in new})
+    _update(merged, own)
     stream = StringIO()
     yaml.dump(merged, stream)
     return stream.getvalue()
+
+
+def _update(base: CommentedMap, changes: CommentedMap) -> None:
+    """Change a document in place, see this module's description."""
+    for key, value in changes.items():
+        changes_parts = isinstance(value, CommentedMap) and not value.tag.value
+        if changes_parts and isinstance(base.get(key), CommentedMap):
+            _update(base[key], value)
+        else:
+            base[key] = value

@@ -36,7 +36,7 @@ from vmsp_brain.run.out_of_memory import out_of_memory_names_the_batch
 from vmsp_brain.run.results import results_table
 from vmsp_brain.run.running_means import RunningMeans
 from vmsp_brain.run.scores import results
-from vmsp_brain.run.termination import Termination, ignore_signals
+from vmsp_brain.run.termination import Termination, heed_parent_alone
 from vmsp_brain.watch.monitor import Monitor
 
 logger = get_logger(__name__)
@@ -255,7 +255,7 @@ class VMSPBrain(sb.Brain):
     ) -> Any:
         """SpeechBrain's; workers leave signals to this process."""
         if loader_kwargs.get("num_workers"):
-            loader_kwargs.setdefault("worker_init_fn", ignore_signals)
+            loader_kwargs.setdefault("worker_init_fn", heed_parent_alone)
         return super().make_dataloader(dataset, stage, *arguments, **loader_kwargs)
 
     def init_optimizers(self) -> None:

@@ -1,5 +1,6 @@
 """SIGTERM, a cluster's time limit, and SIGINT, Ctrl-C: a run ends where nothing is lost."""
 
+import os
 import signal
 import sys
 import threading
@@ -73,11 +74,21 @@ class Termination:
             signal.signal(signal.SIGINT, signal.SIG_DFL)
 
 
-def ignore_signals(worker: int) -> None:
+def heed_parent_alone(worker: int) -> None:
     """A DataLoader's ``worker_init_fn``: the main process alone decides when its workers end.
 
     A time limit and Ctrl-C reach every process of a group, and a worker that dies of them would
-    take the main process with it before that could save anything.
+    take the main process with it before that could save anything. But SIGTERM is also how the main
+    process ends workers that are left at its own end, so the sender is asked for. (Where a system
+    does not tell, on macOS, workers keep torch's handlers.)
     """
-    for number in SIGNALS:
-        signal.signal(number, signal.SIG_IGN)
+    if hasattr(signal, "sigwaitinfo"):
+        signal.signal(signal.SIGINT, signal.SIG_IGN)
+        signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM})
+        threading.Thread(target=_end_when_told_by, args=(os.getppid(),), daemon=True).start()
+
+
+def _end_when_told_by(parent: int) -> None:
+    while signal.sigwaitinfo({signal.SIGTERM}).si_pid != parent:
+        pass
+    os._exit(0)

@@ -6,9 +6,8 @@ import subprocess
 import sys
 
 import pytest
-from torch.utils.data import DataLoader
 
-from vmsp_brain.run.termination import Termination, ignore_signals
+from vmsp_brain.run.termination import Termination
 
 
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGTERM, 143), (signal.SIGINT, 130)])
@@ -67,16 +66,38 @@ def test_a_second_ctrl_c_ends_at_once_without_a_traceback():
     assert (done.stdout, done.stderr) == ("noted\n", "")
 
 
+STOPPED = """
+import os, signal, sys
+from torch.utils.data import DataLoader
+from vmsp_brain.run.termination import heed_parent_alone
+loader = DataLoader(range(40), num_workers=2, worker_init_fn=heed_parent_alone)
+batches = iter(loader)
+read = [int(next(batches)) for _ in range(5)]
+signal.signal(signal.SIGTERM, signal.SIG_IGN)
+signal.signal(signal.SIGINT, signal.SIG_IGN)
+print(*[worker.pid for worker in batches._workers], flush=True)
+sys.stdin.readline()
+read += [int(batch) for batch in batches]
+assert read == [*range(40)], read
+batches = iter(loader)
+next(batches)
+print(*[worker.pid for worker in batches._workers], flush=True)
+sys.exit(7)  # with workers that wait, as a stopped run has
+"""
+
+
 @pytest.mark.slow
-def test_workers_outlive_the_signals_of_their_group():
-    loader = DataLoader(range(40), num_workers=2, worker_init_fn=ignore_signals)
-    batches = iter(loader)
-    read = [int(next(batches)) for _ in range(5)]
-    for worker in batches._workers:
-        os.kill(worker.pid, signal.SIGTERM)
-        os.kill(worker.pid, signal.SIGINT)
-    read += [int(batch) for batch in batches]
-    assert read == [*range(40)]
-    workers = batches._workers
-    del batches
-    assert not any(worker.is_alive() for worker in workers)
+def test_workers_outlive_the_signals_of_their_group_but_not_their_parent():
+    process = subprocess.Popen(
+        [sys.executable, "-c", STOPPED],
+        stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, start_new_session=True,
+    )  # fmt: skip
+    first = process.stdout.readline().split()
+    assert len(first) == 2
+    for number in (signal.SIGTERM, signal.SIGINT):
+        os.killpg(process.pid, number)
+    second, _ = process.communicate("go on\n", timeout=60)
+    assert process.returncode == 7
+    for pid in [*first, *second.split()]:
+        with pytest.raises(ProcessLookupError):
+            os.kill(int(pid), 0)

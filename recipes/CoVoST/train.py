@@ -18,7 +18,9 @@ from vmsp_brain import processes
 from vmsp_brain.brain import VMSPBrain
 from vmsp_brain.data.loading import load_data
 from vmsp_brain.data.vocabularies import load_tokenizers, train_tokenizers
+from vmsp_brain.files import write_whole
 from vmsp_brain.run.configuration import check_run_folder, save_configuration
+from vmsp_brain.run.environment import describe_environment
 from vmsp_brain.run.experiment_file import ExperimentFile
 from vmsp_brain.run.folder import RunFolder
 from vmsp_brain.run.init_from import adopt_tokenizers, start_from_earlier_run
@@ -32,12 +34,13 @@ def main(words: list[str]) -> None:
     hparams_file, run_opts, overrides = sb.parse_arguments(words)
     run_opts = processes.join_group(run_opts)
     experiment = ExperimentFile(hparams_file, overrides)
-    run_on_main(check_run_folder, args=[experiment])
-    hparams = experiment.load()
-    sb.create_experiment_directory(hparams["output_folder"])
-    run = RunFolder(hparams["output_folder"])
+    run = RunFolder(experiment.document()["output_folder"])
     lock = run.lock() if if_main_process() else None  # noqa: F841  held until this function ends
-    run_on_main(save_configuration, args=[experiment, hparams["output_folder"]])
+    run_on_main(check_run_folder, args=[run, experiment])
+    hparams = experiment.load()
+    sb.create_experiment_directory(run.folder, save_env_desc=False)
+    run_on_main(write_whole, args=[run.environment, describe_environment()])
+    run_on_main(save_configuration, args=[run, experiment])
     run_on_main(adopt_tokenizers, args=[hparams])
     run_on_main(prepare_corpus, args=[hparams])
     run_on_main(train_tokenizers, args=[hparams])
@@ -61,9 +64,15 @@ def main(words: list[str]) -> None:
         train_loader_kwargs=data["train"].loader_kwargs,
         valid_loader_kwargs=data["dev"].loader_kwargs,
     )
+    best = brain.primary_metric()
+    if brain.optimizer_step == 0 and hparams["checkpointer"].find_checkpoint(**best) is None:
+        raise ValueError(
+            f"{run.checkpoints} holds no checkpoint of a whole epoch, so there is nothing to test. "
+            "Train first: without --test_only, and with number_of_epochs of 1 or more."
+        )
     brain.evaluate(
         data["test"].dataset,
-        **brain.primary_metric(),
+        **best,
         test_loader_kwargs=data["test"].loader_kwargs,
     )
     run_on_main(brain.monitor.write_hyperparameters)

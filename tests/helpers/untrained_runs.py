@@ -62,7 +62,7 @@ def make_untrained_run(
     """A run of as many epochs as there are scores; what it declared, its model the last epoch's."""
     experiment, hparams = experiment_of(folder, manifests, *options)
     run = RunFolder(folder)
-    save_configuration(experiment, str(folder))
+    save_configuration(run, experiment)
     run.log.touch()
     train_tokenizers(hparams)
     for epoch, score in enumerate(scores, start=1):

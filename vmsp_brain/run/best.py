@@ -4,9 +4,9 @@ from io import StringIO
 
 import ruamel.yaml
 from hyperpyyaml import load_hyperpyyaml
-from speechbrain.utils.checkpoints import Checkpoint, Checkpointer
+from speechbrain.utils.checkpoints import Checkpoint
 
-from vmsp_brain.run.checkpoints import primary_metric
+from vmsp_brain.run.checkpoints import AtomicCheckpointer, primary_metric
 from vmsp_brain.run.folder import RunFolder
 
 
@@ -18,10 +18,10 @@ def best_checkpoint(run: RunFolder) -> Checkpoint:
     FileNotFoundError
         If no epoch was validated.
     """
-    found = Checkpointer(run.path("save_folder")).find_checkpoint(**run_metric(run))
+    found = AtomicCheckpointer(run.checkpoints).find_checkpoint(**run_metric(run))
     if found is None:
         raise FileNotFoundError(
-            f"{run.path('save_folder')} holds no checkpoint of a whole epoch, with a score to "
+            f"{run.checkpoints} holds no checkpoint of a whole epoch, with a score to "
             "choose it by. Train first."
         )
     return found
@@ -35,13 +35,13 @@ def last_checkpoints(run: RunFolder, number: int) -> list[Checkpoint]:
     FileNotFoundError
         If there are fewer.
     """
-    found = Checkpointer(run.path("save_folder")).find_checkpoints(
+    found = AtomicCheckpointer(run.checkpoints).find_checkpoints(
         max_num_checkpoints=number,
         ckpt_predicate=lambda checkpoint: checkpoint.meta["end-of-epoch"],
     )
     if len(found) < number:
         raise FileNotFoundError(
-            f"{run.path('save_folder')} holds {len(found)} checkpoints, expected {number}. "
+            f"{run.checkpoints} holds {len(found)} checkpoints, expected {number}. "
             "Train first; to average over several, train with --checkpoints_to_keep."
         )
     return found

@@ -8,7 +8,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from speechbrain.utils.checkpoints import CKPT_PREFIX, Checkpoint, Checkpointer
+import yaml
+from speechbrain.utils.checkpoints import CKPT_PREFIX, METAFNAME, Checkpoint, Checkpointer
 from speechbrain.utils.distributed import if_main_process
 from speechbrain.utils.logger import get_logger
 
@@ -30,7 +31,7 @@ def primary_metric(objectives: Sequence[str]) -> dict[str, str]:
     return {"min_key": "loss"}
 
 
-class CheckpointError(RuntimeError):
+class CheckpointError(ValueError):
     """A checkpoint cannot be saved or loaded; the message says which and what to do."""
 
 
@@ -89,6 +90,23 @@ class AtomicCheckpointer(Checkpointer):
         logger.log(verbosity, f"Saved the checkpoint {path}")
         files = {key: path / file.name for key, file in checkpoint.paramfiles.items()}
         return Checkpoint(path, checkpoint.meta, files)
+
+    @staticmethod
+    def _construct_checkpoint_objects(checkpoint_dirs: Sequence[Path]) -> list[Checkpoint]:
+        """SpeechBrain's, but a folder whose metadata are damaged is named."""
+        found: list[Checkpoint] = []
+        for folder in checkpoint_dirs:
+            try:
+                [checkpoint] = Checkpointer._construct_checkpoint_objects([folder])
+                checkpoint.meta["unixtime"], checkpoint.meta["end-of-epoch"]
+            except (yaml.YAMLError, UnicodeDecodeError, TypeError, KeyError) as error:
+                raise CheckpointError(
+                    f"{folder / METAFNAME} is empty or damaged ({type(error).__name__}). Remove "
+                    f"the folder {folder}: the run goes on from the checkpoint before it, or from "
+                    "the start."
+                ) from error
+            found.append(checkpoint)
+        return found
 
     def load_checkpoint(self, checkpoint: Checkpoint) -> None:
         """See SpeechBrain's ``Checkpointer.load_checkpoint``.

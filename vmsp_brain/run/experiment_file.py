@@ -14,8 +14,14 @@ import ruamel.yaml
 from hyperpyyaml import load_hyperpyyaml, resolve_references
 from ruamel.yaml.comments import CommentedMap
 
+from vmsp_brain.run.folder import RunFolder
+from vmsp_brain.run.moved_paths import text_in_folder
+
 SEEDING = "__set_seed"
 """The key under which an experiment seeds all generators."""
+
+SAVED = "# Made from "
+"""How a configuration begins that a run has saved."""
 
 
 class ExperimentFile:
@@ -38,6 +44,8 @@ class ExperimentFile:
         self.path = Path(path)
         self.overrides = ruamel.yaml.YAML().load(overrides) or {}
         self.text = _merged(self.path, self.overrides.pop("base", None))
+        if self.text.startswith(SAVED):
+            self.text = self._in_its_folder()
 
     def resolved(self) -> str:
         """The file with all references and overrides resolved, as a run saves it."""
@@ -46,6 +54,17 @@ class ExperimentFile:
     def load(self) -> dict[str, Any]:
         """Build everything the file declares."""
         return load_hyperpyyaml(self._stream(), self.overrides)
+
+    def document(self) -> dict[str, Any]:
+        """What is resolved, as YAML, without building what is in it."""
+        return ruamel.yaml.YAML().load(self.resolved())
+
+    def _in_its_folder(self) -> str:
+        """A saved configuration in the folder that is asked for, or where its run is now."""
+        run = RunFolder(self.path.parent)
+        own = run.folder if run.configuration == self.path and run.is_run(run.folder) else None
+        folder = self.overrides.get("output_folder", own)
+        return text_in_folder(self.text, folder) if folder else self.text
 
     def _stream(self) -> StringIO:
         stream = StringIO(self.text)

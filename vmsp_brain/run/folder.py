@@ -12,10 +12,12 @@ from typing import Any
 
 import ruamel.yaml
 from filelock import BaseFileLock, FileLock, Timeout
+from speechbrain.utils.checkpoints import CKPT_PREFIX
 
 from vmsp_brain.files import write_whole
 from vmsp_brain.method.conflict import Cosines
 from vmsp_brain.run.curves import Curve, read_events
+from vmsp_brain.run.moved_paths import moved
 from vmsp_brain.run.scores import Hypothesis
 
 _TEST_AGAIN = "Let train.py end, or run evaluate.py on the run, to write it anew."
@@ -34,7 +36,7 @@ class RunFolder:
     ----------
     configuration, log, environment : Path
         The experiment file with everything resolved, SpeechBrain's log, and the environment.
-    checkpoints, tokenizers, tensorboard, figures, conflicts, tests : Path
+    tensorboard, figures, conflicts, tests : Path
         Folders.
     scores, speakers : Path
         Results of the test.
@@ -51,8 +53,6 @@ class RunFolder:
         self.configuration = self.folder / "hyperparams.yaml"
         self.log = self.folder / "log.txt"
         self.environment = self.folder / "env.log"
-        self.checkpoints = self.folder / "save"
-        self.tokenizers = self.folder / "tokenizers"
         self.tensorboard = self.folder / "tensorboard"
         self.figures = self.folder / "figures"
         self.conflicts = self.folder / "conflicts"
@@ -87,9 +87,22 @@ class RunFolder:
 
     def path(self, key: str) -> Path:
         """A path that the configuration names; one inside the run has moved with it."""
-        path, before = Path(self.settings[key]), Path(self.settings["output_folder"])
-        inside = path.is_relative_to(before)
-        return self.folder / path.relative_to(before) if inside else path
+        return Path(moved(self.settings[key], self.settings["output_folder"], self.folder))
+
+    @property
+    def checkpoints(self) -> Path:
+        """The folder of the checkpoints, in the run unless its configuration says otherwise."""
+        return self.path("save_folder") if self.configuration.exists() else self.folder / "save"
+
+    @property
+    def tokenizers(self) -> Path:
+        """The folder of the vocabularies, in the run unless its configuration says otherwise."""
+        inside = self.folder / "tokenizers"
+        return self.path("tokenizer_folder") if self.configuration.exists() else inside
+
+    def was_trained(self) -> bool:
+        """Whether there is a checkpoint."""
+        return any(self.checkpoints.glob(f"{CKPT_PREFIX}*"))
 
     def lock(self) -> BaseFileLock:
         """Keep other runs out for as long as this process lives, even if it is killed.

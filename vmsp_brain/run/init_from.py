@@ -6,7 +6,6 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from speechbrain.utils.checkpoints import Checkpointer
 from speechbrain.utils.distributed import if_main_process
 from torch import Tensor, nn
 
@@ -14,6 +13,8 @@ from vmsp_brain.data.vocabularies import text_objectives, tokenizer_path
 from vmsp_brain.encoders.interface import Encoder
 from vmsp_brain.encoders.loading import transfer_parameters
 from vmsp_brain.files import whole_file
+from vmsp_brain.run.checkpoints import AtomicCheckpointer
+from vmsp_brain.run.folder import RunFolder
 
 
 def adopt_tokenizers(hparams: Mapping[str, Any]) -> None:
@@ -32,11 +33,12 @@ def adopt_tokenizers(hparams: Mapping[str, Any]) -> None:
     if (folder / "encoder.ckpt").is_file():
         folder = folder.parent.parent  # a checkpoint was given: <run>/save/<checkpoint>
     paths = {tokenizer_path(hparams, name) for name in text_objectives(hparams)}
-    earlier = {path: folder / "tokenizers" / path.name for path in sorted(paths)}
+    tokenizers = RunFolder(folder).tokenizers
+    earlier = {path: tokenizers / path.name for path in sorted(paths)}
     adopted = {path: source for path, source in earlier.items() if source.is_file()}
     if not adopted:
         raise FileNotFoundError(
-            f"init_from: found no tokenizer of this run's languages in {folder / 'tokenizers'}, "
+            f"init_from: found no tokenizer of this run's languages in {tokenizers}, "
             "expected those that the heads were trained with. Give the output_folder of a run."
         )
     for path, source in adopted.items():
@@ -104,10 +106,11 @@ def start_from_run(run: str | Path, encoder: Encoder, objectives: nn.ModuleDict)
 def _checkpoint_of(run: Path) -> Path:
     if (run / "encoder.ckpt").is_file():
         return run
-    found = Checkpointer(run / "save").find_checkpoint() if (run / "save").is_dir() else None
+    folder = RunFolder(run).checkpoints
+    found = AtomicCheckpointer(folder).find_checkpoint() if folder.is_dir() else None
     if found is None:
         raise FileNotFoundError(
-            f"init_from: {run} holds no checkpoint of a run (no save folder with one in it). Give "
+            f"init_from: {run} holds no checkpoint of a run (there is none in {folder}). Give "
             "the output_folder of a trained run, or one of its checkpoints."
         )
     return found.path

@@ -74,7 +74,7 @@ def _mean_weights(checkpoints: list[Checkpoint], name: str) -> dict[str, torch.T
 
 def _tokenizers(run: RunFolder) -> dict[str, Path]:
     """Files by the names that they have in the model."""
-    settings = {**run.settings, "tokenizer_folder": run.path("tokenizer_folder")}
+    settings = {**run.settings, "tokenizer_folder": run.tokenizers}
     paths = [tokenizer_path(settings, name) for name in text_objectives(settings)]
     return {path.stem: path for path in paths}
 

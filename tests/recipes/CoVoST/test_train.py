@@ -2,9 +2,11 @@
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import time
+from importlib.metadata import version
 from pathlib import Path
 
 import pytest
@@ -12,7 +14,7 @@ import torch
 import yaml
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
-from tests.helpers.commands import command, last_parameters, run
+from tests.helpers.commands import command, last_parameters, run, run_script
 from vmsp_brain.data.manifests import read_manifest
 from vmsp_brain.run.folder import RunFolder
 
@@ -207,3 +209,33 @@ def test_another_configuration_in_the_same_folder_is_refused(uas_run, mini_covos
     assert "holds a run with another configuration" in done.stderr
     assert "languages[1]: was es, is now fr" in done.stderr
     assert (out / "results.json").read_text() == before
+
+
+@pytest.mark.slow
+def test_a_moved_run_is_trained_longer(uas_run, mini_covost: Path, tmp_path: Path):
+    out = shutil.copytree(uas_run[0], tmp_path / "moved")
+    first_epochs = (out / "train_log.txt").read_text()
+    done = run(
+        "train.py", "uas.yaml", mini_covost, out, "--languages=[en, es, it]",
+        "--pairs=[es-en, it-en]", "--checkpoints_to_keep=2", "--number_of_epochs=3",
+    )  # fmt: skip
+    assert "Training goes on to epoch 3 in place of 2." in done.stdout
+    log = (out / "train_log.txt").read_text()
+    assert log.startswith(first_epochs)
+    assert len(log.splitlines()) == 3
+    assert json.loads((out / "results.json").read_text())["wer"].keys() == {"en", "es", "it"}
+    assert f"torch=={version('torch')}" in (out / "env.log").read_text().splitlines()
+
+
+@pytest.mark.slow
+def test_a_saved_configuration_in_a_new_folder_does_not_test_the_old_run(uas_run, tmp_path: Path):
+    out, _ = uas_run
+    events = list((out / "tensorboard").iterdir())
+    done = run_script(
+        "train.py", out / "hyperparams.yaml", f"--output_folder={tmp_path / 'new'}", "--test_only",
+        check=False,
+    )  # fmt: skip
+    assert done.returncode == 1
+    assert f"{tmp_path / 'new' / 'save'} holds no checkpoint of a whole epoch" in done.stderr
+    assert not (tmp_path / "new" / "results.json").exists()
+    assert list((out / "tensorboard").iterdir()) == events

@@ -1,6 +1,7 @@
 """A checkpoint is found whole or not at all."""
 
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -279,3 +280,11 @@ def test_a_checkpoint_is_on_the_disk_before_it_gets_its_name(tmp_path, monkeypat
     incomplete = tmp_path / "incomplete" / "CKPT+x"
     assert {incomplete / "value.ckpt", incomplete / "CKPT.yaml"} <= set(synced)
     assert synced[-1] == checkpoint.path.parent
+
+
+@pytest.mark.parametrize("text", ["", "WER: [", "- 1", "WER: 3.0\n", "\0"])
+def test_damaged_metadata_are_named(tmp_path, text):
+    checkpoint = saver(tmp_path, value=Value(1)).save_checkpoint({"WER": 2.0})
+    (checkpoint.path / "CKPT.yaml").write_text(text)
+    with pytest.raises(CheckpointError, match=rf"{re.escape(str(checkpoint.path))}/CKPT.yaml is"):
+        recovered(tmp_path)

@@ -6,69 +6,7 @@ from pathlib import Path
 import pytest
 
 from tests.helpers.commands import ROOT
-from vmsp_brain.run.configuration import check_run_folder as check
-from vmsp_brain.run.configuration import save_configuration
-from vmsp_brain.run.experiment_file import ExperimentFile
 from vmsp_brain.run.folder import RunFolder
-
-YAML = """
-seed: 1
-number_of_epochs: 3
-output_folder: {folder}
-sizes:
-    width: 8
-optimizer: !name:torch.optim.Adam
-    lr: !ref <seed>
-"""
-
-
-@pytest.fixture
-def experiment(tmp_path: Path) -> str:
-    path = tmp_path / "experiment.yaml"
-    path.write_text(YAML.format(folder=tmp_path / "run"))
-    return str(path)
-
-
-def check_run_folder(path: str, overrides: str) -> None:
-    check(ExperimentFile(path, overrides))
-
-
-def start_run(tmp_path: Path, experiment: str, overrides: str = "") -> None:
-    (tmp_path / "run").mkdir()
-    save_configuration(ExperimentFile(experiment, overrides), str(tmp_path / "run"))
-
-
-def test_a_new_folder_and_the_same_configuration_are_fine(tmp_path, experiment):
-    check_run_folder(experiment, "")
-    start_run(tmp_path, experiment, "seed: 2")
-    check_run_folder(experiment, "seed: 2")
-
-
-def test_a_run_may_be_made_longer(tmp_path, experiment):
-    start_run(tmp_path, experiment)
-    check_run_folder(experiment, "number_of_epochs: 5")
-
-
-def test_a_run_may_be_moved(tmp_path, experiment):
-    start_run(tmp_path, experiment)
-    (tmp_path / "run").rename(tmp_path / "elsewhere")
-    check_run_folder(experiment, f"output_folder: {tmp_path / 'elsewhere'}")
-
-
-@pytest.mark.parametrize(
-    ("overrides", "message"),
-    [
-        ("seed: 2", r"seed: was 1, is now 2"),
-        ("sizes: {width: 16}", r"sizes\[width\]: was 8, is now 16"),
-        ("optimizer: !name:torch.optim.SGD", r"optimizer.*Adam"),
-    ],
-)
-def test_another_configuration_is_refused_by_key(tmp_path, experiment, overrides, message):
-    start_run(tmp_path, experiment)
-    with pytest.raises(ValueError, match=message) as error:
-        check_run_folder(experiment, overrides)
-    assert str(tmp_path / "run") in str(error.value)
-    assert "another --output_folder" in str(error.value)
 
 
 def test_a_folder_in_a_run_moves_with_it_and_another_stays(tmp_path):
@@ -109,3 +47,35 @@ def test_conflicts_are_layers_by_pairs_and_read_as_they_were_written(tmp_path):
         "block_01,0.000000,1.000000",
     ]
     assert RunFolder(tmp_path).read_conflicts() == {12: cosines}
+
+
+@pytest.mark.parametrize("text", ["", "seed: [1", "- 1", "seed: 1\n", "\0"])
+def test_a_damaged_configuration_is_named(tmp_path, text):
+    (tmp_path / "hyperparams.yaml").write_text(text)
+    with pytest.raises(ValueError, match=rf"{tmp_path}/hyperparams.yaml is damaged.*Restore it"):
+        RunFolder(tmp_path).path("save_folder")
+
+
+@pytest.mark.parametrize("text", ["", "[1]", '{"wer": {', "\udcff"])
+def test_damaged_scores_are_named(tmp_path, text):
+    (tmp_path / "results.json").write_bytes(text.encode("utf-8", "surrogateescape"))
+    with pytest.raises(ValueError, match=rf"{tmp_path}/results.json is damaged.*evaluate.py"):
+        RunFolder(tmp_path).read_report()
+
+
+@pytest.mark.parametrize(
+    "text", ["", "id\treference\thypothesis", "x1\ta\ta\n", "id\treference\thypothesis\nx1\ta\ta b"]
+)
+def test_a_cut_table_of_hypotheses_is_named(tmp_path, text):
+    (tmp_path / "test").mkdir()
+    (tmp_path / "test" / "asr_fr.tsv").write_text(text)
+    with pytest.raises(ValueError, match=rf"{tmp_path}/test/asr_fr.tsv is damaged.*evaluate.py"):
+        RunFolder(tmp_path).read_hypotheses("asr/fr")
+
+
+@pytest.mark.parametrize("text", ["", "layer,a ~ b\nblock,0.1,0.2\n", "layer,a ~ b\nblock,x\n"])
+def test_a_damaged_table_of_conflicts_is_named(tmp_path, text):
+    (tmp_path / "conflicts").mkdir()
+    (tmp_path / "conflicts" / "epoch_0003.csv").write_text(text)
+    with pytest.raises(ValueError, match=rf"{tmp_path}/conflicts/epoch_0003.csv is damaged"):
+        RunFolder(tmp_path).read_conflicts()

@@ -30,7 +30,7 @@ def test_a_message_is_told_whatever_it_was_made_of(tmp_path, capsys):
     (checkpoint.path / "x.ckpt").write_bytes(b"damaged")
     message = told(capsys, lambda: checkpointer.load_checkpoint(checkpoint))
     assert message.startswith(f"{checkpoint.path} cannot be loaded")
-    assert issubclass(CheckpointError, RuntimeError)
+    assert issubclass(CheckpointError, ValueError)
 
 
 def test_what_the_system_raises_is_told_with_its_file(tmp_path, capsys):

@@ -21,7 +21,12 @@ from torchjd.aggregation import MoDoWeighting
 
 from vmsp_brain.brain import VMSPBrain
 from vmsp_brain.data.batches import MultilingualBatch, MultilingualDataset
-from vmsp_brain.data.manifests import labelled_dataset, read_manifest, unlabelled_dataset
+from vmsp_brain.data.manifests import (
+    labelled_dataset,
+    merged,
+    read_manifest,
+    unlabelled_dataset,
+)
 from vmsp_brain.data.passes import FixedBatches
 from vmsp_brain.data.samplers import EvaluationSampler, MultilingualSampler
 from vmsp_brain.data.tokenizers import load_tokenizer, train_tokenizer
@@ -51,7 +56,6 @@ def main(data: Path, output: Path) -> None:
         )
         sources[language] = labelled_dataset(utterances, {name: tokenizers[name]})
     objectives["ssl"] = Wav2Vec2Objective(latent_size=encoder.latent_size, d_model=D_MODEL)
-    everything = {key: item for utterances in spoken.values() for key, item in utterances.items()}
     hierarchy = Hierarchy(
         [
             Level(["asr/*"], MoDoWeighting(gamma=0.01, rho=0.0)),
@@ -77,7 +81,7 @@ def main(data: Path, output: Path) -> None:
         },
         run_opts={"device": "cuda" if torch.cuda.is_available() else "cpu"},
     )
-    train = MultilingualDataset({**sources, "ssl": unlabelled_dataset(everything)})
+    train = MultilingualDataset({**sources, "ssl": unlabelled_dataset(merged(spoken))})
     batches = {
         source: FixedBatches(len(dataset), BATCH) for source, dataset in train.sources.items()
     }

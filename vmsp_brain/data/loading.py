@@ -12,6 +12,7 @@ from vmsp_brain.data.batches import MultilingualBatch, MultilingualDataset
 from vmsp_brain.data.manifests import (
     labelled_dataset,
     manifest_path,
+    merged,
     read_manifest,
     unlabelled_dataset,
     unlabelled_manifest,
@@ -47,7 +48,7 @@ def load_data(
     Raises
     ------
     ValueError
-        If utterances are longer than the encoder takes.
+        If utterances are longer than the encoder takes, or two share an ID.
     """
     train = read_manifests(hparams, "train")
     dev = read_manifests(hparams, "dev")
@@ -55,7 +56,8 @@ def load_data(
     for split, utterances in (("train", train), ("dev", dev), ("test", test)):
         _check_durations(utterances, split, hparams["encoder"].max_seconds)
     unlabelled = _read_unlabelled(hparams)
-    audio = {"ssl": _all_languages(train), **({UNLABELLED: unlabelled} if unlabelled else {})}
+    ssl = {"train": merged(train), "dev": merged(dev)}
+    audio = {"ssl": ssl["train"], **({UNLABELLED: unlabelled} if unlabelled else {})}
     process = {"rank": 0, "world_size": 1}
     if torch.distributed.is_initialized():
         process = {
@@ -70,14 +72,12 @@ def load_data(
         seed=hparams["seed"],
         **process,
     )
-    dev_durations = _durations({**dev, "ssl": _all_languages(dev)})
+    dev_durations = _durations({**dev, "ssl": ssl["dev"]})
     dev_sampler = EvaluationSampler(dev_durations, hparams["valid_batch_size"], **process)
     test_sampler = EvaluationSampler(_durations(test), hparams["valid_batch_size"], **process)
     return {
-        "train": _data(
-            hparams, tokenizers, train, train_sampler, _all_languages(train), unlabelled
-        ),
-        "dev": _data(hparams, tokenizers, dev, dev_sampler, _all_languages(dev)),
+        "train": _data(hparams, tokenizers, train, train_sampler, ssl["train"], unlabelled),
+        "dev": _data(hparams, tokenizers, dev, dev_sampler, ssl["dev"]),
         "test": _data(hparams, tokenizers, test, test_sampler),
     }
 
@@ -166,10 +166,6 @@ def _check_durations(utterances: Utterances, split: str, max_seconds: float) -> 
                 f"{max(seconds):.1f} s. Lower max_duration (training rows), remove the rows from "
                 "the corpus (others), or take another encoder."
             )
-
-
-def _all_languages(utterances: Utterances) -> dict[str, dict]:
-    return {key: value for spoken in utterances.values() for key, value in spoken.items()}
 
 
 def _durations(utterances: Utterances) -> dict[str, list[float]]:

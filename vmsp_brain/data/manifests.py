@@ -7,9 +7,11 @@ of a clip are one utterance here.
 
 import csv
 import functools
+import math
 import sys
 from collections.abc import Iterator, Mapping
 from pathlib import Path
+from typing import Any
 
 import sentencepiece
 import torch
@@ -49,7 +51,8 @@ def read_manifest(path: str | Path, data_root: str | Path) -> dict[str, dict]:
     Raises
     ------
     ValueError
-        If the manifest lacks a column.
+        If the manifest lacks a column, has no rows, or a row is damaged or would take another's
+        place; the message names the line.
 
     Returns
     -------
@@ -58,31 +61,105 @@ def read_manifest(path: str | Path, data_root: str | Path) -> dict[str, dict]:
         ``transcription`` and ``translations``, a dict by target language.
     """
     # SpeechBrain's load_data_csv would take a price in a translation ("$100") for a replacement.
-    utterances: dict[str, dict] = {}
-    with Path(path).open(newline="", encoding="utf-8") as manifest:
-        reader = csv.DictReader(manifest)
-        missing = [column for column in COLUMNS if column not in (reader.fieldnames or [])]
-        if missing:
+    clips: dict[str, dict] = {}
+    named: dict[str, str] = {}
+    for place, row in _rows(Path(path)):
+        wav = row["wav"].replace("$data_root", str(data_root), 1)
+        if named.setdefault(row["ID"], wav) != wav:
             raise ValueError(
-                f"{path}: this manifest has no column {', '.join(missing)}. Prepare the corpus "
-                "again."
+                f"{place}: the ID {row['ID']} is already that of {named[row['ID']]}. Give every "
+                "clip an ID of its own."
             )
-        for row in reader:
-            wav = row["wav"].replace("$data_root", str(data_root), 1)
-            utterance = utterances.setdefault(wav, {})
-            if not utterance:
-                utterance |= {
-                    "id": row["ID"],
-                    "wav": wav,
-                    "duration": float(row["duration"]),
-                    "language": sys.intern(row["language"]),
-                    "speaker": sys.intern(row["speaker"]),  # 128 letters, in many rows
-                    "transcription": row["transcription"],
-                    "translations": {},
-                }
-            if row["target_language"]:
-                utterance["translations"][row["target_language"]] = row["translation"]
-    return {utterance.pop("id"): utterance for utterance in utterances.values()}
+        target = row["target_language"]
+        if wav not in clips:
+            clips[wav] = _utterance(place, row, wav)
+        elif target in {"", *clips[wav]["translations"]}:
+            raise ValueError(
+                f"{place}: {wav} has such a row already. Remove one: a further row of a clip is "
+                "for a translation into another language."
+            )
+        if target:
+            clips[wav]["translations"][target] = row["translation"]
+    if not clips:
+        raise ValueError(f"{path} has no rows. Prepare the corpus again, or leave the file out.")
+    return {utterance.pop("id"): utterance for utterance in clips.values()}
+
+
+def _rows(path: Path) -> Iterator[tuple[str, dict[str, str]]]:
+    """Where each row is, and its values; a file that was cut off or damaged is refused."""
+    with path.open(newline="", encoding="utf-8-sig") as manifest:
+        reader = csv.DictReader(manifest, strict=True)
+        try:
+            missing = [column for column in COLUMNS if column not in (reader.fieldnames or [])]
+            if missing:
+                raise ValueError(
+                    f"{path}: this manifest has no column {', '.join(missing)}. Prepare the corpus "
+                    "again."
+                )
+            for row in reader:
+                place = f"{path}, line {reader.line_num}"
+                if None in row or None in row.values():
+                    more = "more" if None in row else "fewer"
+                    raise ValueError(
+                        f"{place}: this row has {more} values than the manifest has columns. The "
+                        "file may be cut off; prepare the corpus again, or quote commas."
+                    )
+                yield place, row
+        except (csv.Error, UnicodeDecodeError) as error:
+            raise ValueError(
+                f"{path}, after line {reader.line_num}: {error}. Expected CSV in UTF-8; the file "
+                "may be cut off. Prepare the corpus again."
+            ) from error
+
+
+def _utterance(place: str, row: Mapping[str, str], wav: str) -> dict:
+    try:
+        seconds = float(row["duration"])
+    except ValueError:
+        seconds = math.nan
+    if not 0 < seconds < math.inf:
+        raise ValueError(f"{place}: duration: found {row['duration']!r}, expected seconds above 0.")
+    return {
+        "id": row["ID"],
+        "wav": wav,
+        "duration": seconds,
+        "language": sys.intern(row["language"]),
+        "speaker": sys.intern(row["speaker"]),  # 128 letters, in many rows
+        "transcription": row["transcription"],
+        "translations": {},
+    }
+
+
+def merged(manifests: Mapping[Any, Mapping[str, dict]]) -> dict[str, dict]:
+    """Utterances of several manifests, or languages, in one.
+
+    Arguments
+    ---------
+    manifests : dict
+        Utterances by ID of each.
+
+    Raises
+    ------
+    ValueError
+        If two share an ID: one's utterance would take the other's place.
+
+    Example
+    -------
+    >>> merged({"en": {"a": {"duration": 1.0}}, "fr": {"b": {"duration": 2.0}}})
+    {'a': {'duration': 1.0}, 'b': {'duration': 2.0}}
+    """
+    everything: dict[str, dict] = {}
+    for name, utterances in manifests.items():
+        shared = everything.keys() & utterances.keys()
+        if shared:
+            key = min(shared)
+            other = next(name for name, own in manifests.items() if key in own)
+            raise ValueError(
+                f"{name}: {len(shared)} IDs are also in {other}, such as {key}. Give every clip an "
+                "ID of its own."
+            )
+        everything |= utterances
+    return everything
 
 
 def labelled_dataset(

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from typing import Any
 
 import torch
+import torch._functorch.config  # not there until somebody imports it
 from torch import nn
 
 

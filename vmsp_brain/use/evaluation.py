@@ -12,7 +12,7 @@ from torch.utils.data import DataLoader
 from tqdm import tqdm
 
 from vmsp_brain.data.batches import MultilingualBatch, MultilingualDataset
-from vmsp_brain.data.manifests import labelled_dataset, manifest_path, read_manifest
+from vmsp_brain.data.manifests import labelled_dataset, manifest_path, merged, read_manifest
 from vmsp_brain.data.samplers import EvaluationSampler
 from vmsp_brain.files import write_whole
 from vmsp_brain.names import target_text, text_key
@@ -78,7 +78,7 @@ class Evaluation:
         hypotheses = decode(model, utterances, self.batch_size, self.num_workers)
         report = results(hypotheses)
         written.write_results(report, hypotheses)
-        speakers = {key: u["speaker"] for own in utterances.values() for key, u in own.items()}
+        speakers = {key: item["speaker"] for key, item in merged(utterances).items()}
         write_speakers(written.speakers, hypotheses, speakers)
         return report
 
@@ -108,17 +108,13 @@ class Evaluation:
             data_folder = data_folder or run.settings["data_folder"]
         else:
             raise ValueError(f"--manifest: expected CSV files, since {self.model} is not a run.")
+        read = {path: read_manifest(path, data_folder or "$data_root") for path in paths}
+        for path, own in read.items():
+            if any(utterance["wav"].startswith("$data_root") for utterance in own.values()):
+                raise ValueError(f"--data_folder: expected a folder, for {path} has $data_root.")
         utterances: dict[str, dict[str, dict]] = {}
-        for path in paths:
-            read = read_manifest(path, data_folder or "$data_root")
-            if not read:
-                raise ValueError(f"{path} has no rows: there is nothing to test. Prepare it again.")
-            for key, utterance in read.items():
-                if utterance["wav"].startswith("$data_root"):
-                    raise ValueError(
-                        f"--data_folder: expected a folder, for {path} has $data_root."
-                    )
-                utterances.setdefault(utterance["language"], {})[key] = utterance
+        for key, utterance in merged(read).items():
+            utterances.setdefault(utterance["language"], {})[key] = utterance
         return utterances
 
     def _overrides(self) -> dict[str, Any]:

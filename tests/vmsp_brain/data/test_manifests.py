@@ -9,7 +9,7 @@ import soundfile
 import torch
 
 from vmsp_brain.audio import SAMPLE_RATE, load_audio
-from vmsp_brain.data.manifests import labelled_dataset, read_manifest, unlabelled_dataset
+from vmsp_brain.data.manifests import labelled_dataset, merged, read_manifest, unlabelled_dataset
 from vmsp_brain.data.tokenizers import load_tokenizer, train_tokenizer
 from vmsp_brain.names import target_text, text_key
 
@@ -171,3 +171,58 @@ def test_a_clip_of_samples_that_are_no_numbers_is_named(tmp_path, value):
     soundfile.write(tmp_path / "clip.wav", samples.numpy(), 48_000, "FLOAT")
     with pytest.raises(ValueError, match=r"clip\.wav has samples that are infinite or no numbers"):
         load_audio(str(tmp_path / "clip.wav"))
+
+
+AGAIN = r"line 3: a\.wav has such a row already"
+DAMAGED = {
+    "two clips of one ID": (
+        "a,1.0,a.wav,fr,un,,,s\nb,1.0,b.wav,fr,deux,,,s\na,1.0,c.wav,fr,trois,,,s\n",
+        r"m\.csv, line 4: the ID a is already that of a\.wav",
+    ),
+    "a clip twice": (
+        "a,1,a.wav,fr,un,,,s\nb,1,a.wav,fr,un,,,s\n",
+        AGAIN,
+    ),
+    "a translation twice": (
+        "a,1,a.wav,fr,un,en,one,s\nb,1,a.wav,fr,un,en,a,s\n",
+        AGAIN,
+    ),
+    "cut within a row": ("a,1.0,a.wav,fr,un,,,s\nb,1.0,b.w", r"line 3: this row has fewer values"),
+    "cut within quotes": ('a,1.0,a.wav,fr,"un, de', r"after line 1: unexpected end of data"),
+    "a comma without quotes": (
+        "a,1.0,a.wav,fr,un, deux,,,s\n",
+        r"line 2: this row has more",
+    ),
+    "no number": (
+        "a,1.0 s,a.wav,fr,un,,,s\n",
+        r"line 2: duration: found '1.0 s', exp",
+    ),
+    "not finite": ("a,nan,a.wav,fr,un,,,s\n", r"line 2: duration: found 'nan'"),
+    "nothing": ("", r"m\.csv has no rows"),
+}
+
+
+@pytest.mark.parametrize(("rows", "message"), DAMAGED.values(), ids=list(DAMAGED))
+def test_a_damaged_manifest_is_refused_by_its_line(tmp_path, rows, message):
+    (tmp_path / "m.csv").write_text(",".join(COLUMNS) + "\n" + rows, encoding="utf-8")
+    with pytest.raises(ValueError, match=message):
+        read_manifest(tmp_path / "m.csv", tmp_path)
+
+
+def test_a_manifest_that_is_not_utf_8_is_refused_by_its_name(tmp_path):
+    (tmp_path / "m.csv").write_bytes(f"{','.join(COLUMNS)}\na,1,a.wav,fr,été,,,s".encode("latin1"))
+    with pytest.raises(ValueError, match=r"m\.csv, after line \d: .*Expected CSV in UTF-8"):
+        read_manifest(tmp_path / "m.csv", tmp_path)
+
+
+def test_a_manifest_saved_by_a_spreadsheet_is_read(tmp_path):
+    text = ",".join(COLUMNS) + "\r\na,1,a.wav,fr,été,,,s\r\n"
+    (tmp_path / "m.csv").write_text(text, encoding="utf-8-sig")
+    assert read_manifest(tmp_path / "m.csv", tmp_path)["a"]["transcription"] == "été"
+
+
+def test_manifests_are_merged_unless_two_clips_share_an_id():
+    one, other = {"a": {"wav": "a.wav"}}, {"b": {"wav": "b.wav"}}
+    assert merged({"one": one, "other": other}) == one | other
+    with pytest.raises(ValueError, match=r"again: 1 IDs are also in one, such as a\."):
+        merged({"one": one, "other": other, "again": {"a": {"wav": "c.wav"}}})

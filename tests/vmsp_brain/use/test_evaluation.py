@@ -75,6 +75,17 @@ def test_an_empty_manifest_is_an_error(untrained_run: Path, exported: Path, tmp_
     assert not out.exists()
 
 
+def test_no_clip_of_two_manifests_takes_anothers_place(exported: Path, tmp_path: Path):
+    """The same ID stands for another clip in each: one would have vanished from the results."""
+    header = "ID,duration,wav,language,transcription,target_language,translation,speaker\n"
+    for name in ("a", "b"):
+        row = f"clip,1.0,{tmp_path}/{name}.wav,es,uno,en,one,s\n"
+        (tmp_path / f"{name}.csv").write_text(header + row)
+    manifests = [tmp_path / "a.csv", tmp_path / "b.csv"]
+    with pytest.raises(ValueError, match=r"b\.csv: 1 IDs are also in .*a\.csv, such as clip"):
+        Evaluation(str(exported), output=tmp_path / "out", manifest=manifests).run()
+
+
 def test_utterances_without_any_text_cannot_be_scored(exported: Path, untrained_run, tmp_path):
     with (untrained_run.parent / "manifests" / "es_test.csv").open(newline="") as file:
         rows = list(csv.DictReader(file))

@@ -5,6 +5,7 @@ algorithmic side (gradient rows, hierarchy).
 """
 
 from collections.abc import Container, Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -29,7 +30,7 @@ from vmsp_brain.method.step import GradientStep
 from vmsp_brain.objectives import Objective
 from vmsp_brain.run.checkpoints import primary_metric
 from vmsp_brain.run.cost import EpochCost
-from vmsp_brain.run.evaluation import Evaluation, joined_means
+from vmsp_brain.run.evaluation import Evaluation
 from vmsp_brain.run.folder import RunFolder
 from vmsp_brain.run.mean_cosines import MeanCosines
 from vmsp_brain.run.out_of_memory import out_of_memory_names_the_batch
@@ -54,9 +55,9 @@ class VMSPBrain(sb.Brain):
     the encoder's ``.grad``. With gradient accumulation the rows are averaged over the micro-batches
     first, which is the step of one batch of that size.
 
-    Between processes, the Gramians are averaged (each is an unbiased estimate of the same matrix),
-    so that λ is the same everywhere, and the combined gradient is averaged in one all-reduce. Each
-    evaluates its share of the batches; the results are of all.
+    Between processes, the Gramians are averaged, or the rows, if they are sketched (see
+    `GradientStep.gramians`), so that λ is the same everywhere, and the combined gradient is
+    averaged in one all-reduce. Each evaluates its share of the batches; the results are of all.
 
     Dropout, masks and augmentation draw from a generator that is seeded anew in every step from
     (seed, epoch, step, rank), so that a resumed run repeats an uninterrupted one.
@@ -181,14 +182,13 @@ class VMSPBrain(sb.Brain):
 
     def combine_gradients(self) -> None:
         """From the gradients to λ, to the encoder's ``.grad``, to the optimizers' step."""
-        gramians = processes.mean(self.gradient.gramians(), self.device)
+        gramians = self.gradient.gramians(partial(processes.mean, device=self.device))
         if gramians:
-            self.hierarchy.update_lambdas(gramians)
+            self.hierarchy.update_lambdas(gramians, self._common_seed())
         plan = self.gradient.plan
         cosines = self.gradient.cosines() if plan.measures else {}
         self.gradient.combine(self.scaler.get_scale())
-        heads = (parameter for head in self.heads.values() for parameter in head)
-        processes.average_gradients([*self.gradient.shared, *heads])
+        processes.average_gradients(self._trained_parameters())
         if all(parameter.grad is None for parameter in self.modules.parameters()):
             return  # no loss was finite, and each was counted
         # A gradient scaler skips a step that is not finite, and lowers its scale, by itself.
@@ -198,13 +198,19 @@ class VMSPBrain(sb.Brain):
             )
             self.zero_grad(set_to_none=True)
             return
-        if cosines and all(gramian.isfinite().all() for gramian in gramians):
+        if all(np.isfinite(value) for pairs in cosines.values() for value in pairs.values()):
             self.cosines.add_cosines(cosines)
         self.hparams.encoder_lr_schedule(self.optimizers_dict["encoder"])
         self.hparams.head_lr_schedule(self.optimizers_dict["heads"])
         self.optimizers_step()
         if plan.measures:
             self.monitor.write_lambdas(self.lambdas(), self.optimizer_step)
+
+    def _trained_parameters(self) -> list[nn.Parameter]:
+        """Those that are trained in this epoch, in the same order in all processes."""
+        trained = self.hierarchy.trained(self.epoch)
+        heads = (head for name, head in self.heads.items() if name in trained)
+        return [*self.gradient.shared, *(parameter for head in heads for parameter in head)]
 
     def _gradients_are_finite(self) -> bool:
         gradients = [p.grad for p in self.modules.parameters() if p.grad is not None]
@@ -347,9 +353,9 @@ class VMSPBrain(sb.Brain):
         if self.checkpointer is not None:  # a validation may take longer than a step
             super()._save_intra_epoch_ckpt()
         self.gradient.clear()  # an incomplete accumulation, as SpeechBrain drops it
-        self.train_stats = joined_means(processes.gather(self.train_losses)).summary()
+        self.train_stats = self.train_losses.joined().summary()
         self.train_losses.clear()
-        cosines = self.cosines.over_processes(self.device)
+        cosines = self.cosines.over_processes()
         self.cosines.clear()
         if cosines:
             self._select_layers(epoch, mean_per_layer(cosines))
@@ -439,6 +445,11 @@ class VMSPBrain(sb.Brain):
             self.termination.stop(f"the test. {GO_ON}")
         saved = "nothing was saved" if self.checkpointer is None else "its training is saved"
         self.termination.stop(f"the validation of epoch {self.epoch}; {saved}. {GO_ON}")
+
+    def _common_seed(self) -> int:
+        """Of this optimizer step, the same in all processes."""
+        sequence = np.random.SeedSequence([self.hparams.seed, self.optimizer_step])
+        return int(sequence.generate_state(1, np.uint64)[0])
 
     def _seed(self, *position: int) -> None:
         sequence = np.random.SeedSequence([self.hparams.seed, processes.rank(), *position])

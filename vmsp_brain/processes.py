@@ -73,18 +73,22 @@ def mean(tensors: Sequence[Tensor], device: torch.device) -> list[Tensor]:
 
 
 def average_gradients(parameters: Iterable[Parameter]) -> None:
-    """Let every ``.grad`` be the mean over the processes, in one all-reduce; none is zero."""
+    """Let every ``.grad`` be the mean over the processes, in one all-reduce.
+
+    None counts as zero, but stays None if it is so in all processes: an optimizer leaves such a
+    parameter alone.
+    """
     if number() == 1:
         return
     parameters = list(parameters)
-    flat = torch.cat(
-        [(torch.zeros_like(p) if p.grad is None else p.grad).flatten() for p in parameters]
-    )
+    reached = torch.tensor([float(p.grad is not None) for p in parameters])
+    gradients = [(torch.zeros_like(p) if p.grad is None else p.grad).flatten() for p in parameters]
+    flat = torch.cat([*gradients, reached.to(gradients[0])])
     torch.distributed.all_reduce(flat)
     flat /= number()
-    parts = flat.split([parameter.numel() for parameter in parameters])
-    for parameter, part in zip(parameters, parts, strict=True):
-        parameter.grad = part.view_as(parameter)
+    *parts, reached = flat.split([*(p.numel() for p in parameters), len(parameters)])
+    for parameter, part, share in zip(parameters, parts, reached.tolist(), strict=True):
+        parameter.grad = part.view_as(parameter) if share else None
 
 
 def gather(item: Item) -> list[Item]:

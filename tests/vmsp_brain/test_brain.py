@@ -1,6 +1,7 @@
 """The gradient step against oracles made of plain separate backward passes."""
 
 import math
+from functools import partial
 
 import pytest
 import torch
@@ -19,7 +20,9 @@ from tests.helpers.oracles import (
 from tests.helpers.small_models import ENCODERS, SSL
 from vmsp_brain.brain import VMSPBrain
 from vmsp_brain.method.hierarchy import Level
+from vmsp_brain.method.layer_selection import LayerSelection
 from vmsp_brain.method.penalties import ConstantPenalty
+from vmsp_brain.method.step import GradientStep
 
 CASES = [
     ("UAS", ["en", "fr", "de"], ["fr-en", "de-en"]),
@@ -173,6 +176,42 @@ def test_a_gradient_that_alone_is_not_finite_leaves_the_step_out(caplog):
     brain.step += 1
     with pytest.raises(ValueError, match="patience is exhausted"):
         brain.fit_batch(make_batch(brain))
+
+
+@pytest.mark.parametrize("weights", [{"*": 1.0}, None], ids=["constant", "MoDo"])
+def test_similarities_of_gradients_that_overflowed_are_not_counted(weights):
+    """fp16: the scaler leaves such a step out, and goes on with a smaller scale."""
+    brain = make_brain([Level(["*"], weights=weights)], ["en", "fr"], ["fr-en"])
+    brain.scaler = torch.GradScaler("cpu", init_scale=1024.0)
+    objective = brain.modules.objectives["asr/fr"]
+    loss = objective.loss
+
+    def overflows(frames, part):
+        frames.data.register_hook(lambda gradient: gradient * torch.inf)
+        return loss(frames, part)
+
+    objective.loss = overflows
+    brain.step += 1
+    brain.fit_batch(make_batch(brain))
+    assert not brain.cosines.summary()
+    objective.loss = loss
+    brain.optimizer_step, brain.step = 0, 2
+    brain.fit_batch(make_batch(brain))
+    assert brain.cosines.summary()
+    assert all(math.isfinite(value) for value in brain.cosines.summary().values())
+
+
+def test_the_selected_layers_are_named_in_the_log(caplog):
+    caplog.set_level("INFO")
+    selection = LayerSelection(efficient=True, warm_up=2, max_layers=2)
+    step = partial(GradientStep, selection=selection)
+    brain = make_brain("UAS", ["en", "fr"], ["fr-en"], gradient_step=step)
+    similarities = {"front_end": 0.1, "block_01": -0.2, "block_02": -0.3, "norm": -0.1}
+    brain._select_layers(1, similarities)
+    assert "layers selected" not in caplog.text
+    brain._select_layers(2, similarities)
+    assert "Epoch 2: 2 of 4 layers selected, 3 are under the threshold 0.0" in caplog.text
+    assert "block_02 (-0.300), block_01 (-0.200)" in caplog.text
 
 
 @pytest.mark.parametrize("precision", ["fp32", "fp16"])

@@ -1,15 +1,17 @@
 """Two processes on one machine (gloo) against what one process computes by the same formulas.
 
 λ comes from the mean of the processes' Gramians: each is an unbiased estimate of E[J(ξ1) J(ξ2)^T],
-so their mean is one too, with less variance. (It is not the Gramian of the mean rows, which would
-need the rows themselves to be exchanged.)
+so their mean is one too, with less variance. It is not the Gramian of the mean rows, which would
+need the rows themselves to be exchanged; sketched rows are small enough to be.
 """
 
+import copy
 import os
 import signal
 import socket
 import time
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -18,8 +20,10 @@ import torch
 from speechbrain import Stage
 from speechbrain.utils.distributed import ddp_init_group
 from torch import Tensor, nn
+from torchjd.aggregation import MoDoWeighting, RandomWeighting, UPGradWeighting
 
 from tests.helpers.oracles import (
+    GAMMA,
     assert_close,
     lambdas_of,
     make_batch,
@@ -28,8 +32,11 @@ from tests.helpers.oracles import (
     oracle_step,
     step_gradients,
 )
+from vmsp_brain import processes
 from vmsp_brain.brain import VMSPBrain
 from vmsp_brain.method.hierarchy import Level
+from vmsp_brain.method.penalties import ConstantPenalty
+from vmsp_brain.method.step import GradientStep
 from vmsp_brain.run.scores import Hypothesis
 
 pytestmark = pytest.mark.slow
@@ -63,10 +70,10 @@ def enter(rank: int, port: int, work: Callable, folder: Path) -> None:
     torch.distributed.destroy_process_group()
 
 
-def distributed_brain(order: str | list[Level] = CASE[0]) -> VMSPBrain:
+def distributed_brain(order: str | list[Level] = CASE[0], **options) -> VMSPBrain:
     """A Brain that is one of several; all start from the first one's weights."""
-    options = {"distributed_launch": True, "distributed_backend": "gloo"}
-    brain = make_brain(order, *CASE[1:], **options)
+    run_opts = {"distributed_launch": True, "distributed_backend": "gloo"}
+    brain = make_brain(order, *CASE[1:], **options, **run_opts)
     with torch.no_grad():
         for parameter in brain.modules.parameters():
             parameter += 0.01 * torch.distributed.get_rank()
@@ -161,10 +168,10 @@ def test_a_step_sends_the_gradient_once_and_a_few_numbers_besides(runs):
     start, _, lambdas, sent = runs[0]
     brain = make_brain(*CASE)
     trained = {name for name, p in brain.modules.named_parameters() if p.requires_grad}
-    gradient = sum(value.numel() for name, value in start.items() if name in trained)
+    gradient = sum(value.numel() + 1 for name, value in start.items() if name in trained)
     gramians = sum(len(values) ** 2 for values in lambdas[0])
     for messages in sent:
-        assert messages == [gramians, gradient]
+        assert messages == [gramians, gradient]  # and for each parameter, whether it has one
 
 
 # ---------------------------------------------------------------- constant weights: ordinary DDP
@@ -204,6 +211,163 @@ def compare_with_ddp(rank: int, folder: Path) -> None:
 
 def test_with_constant_weights_a_step_is_that_of_ordinary_ddp(tmp_path):
     in_processes(compare_with_ddp, tmp_path)
+
+
+# ---------------------------------------------------------------- what is not trained
+
+
+def train_in_stages(brain: VMSPBrain) -> dict:
+    """Three steps of self-supervision, then three of the rest, with AdamW and a parameter in a head
+    that no loss reaches; parameters and the optimizer's state after each."""
+    unreached = nn.Parameter(torch.ones(3))
+    brain.modules.objectives["asr/en"].unreached = unreached
+    brain.heads["asr/en"].append(unreached)
+    brain.hparams.head_opt_class = partial(torch.optim.AdamW, lr=0.01, weight_decay=0.1)
+    brain.init_optimizers()
+    brain._seed = seed_of(0)
+    after = {}
+    for epoch in (1, 2):
+        brain.on_stage_start(Stage.TRAIN, epoch)
+        for step in range(3):
+            brain.step += 1
+            brain.fit_batch(batch_of(brain, 0, 10 * epoch + step))
+        parameters = {name: p.detach().clone() for name, p in brain.modules.named_parameters()}
+        heads = copy.deepcopy(brain.optimizers_dict["heads"].state_dict()["state"])
+        after[epoch] = parameters, heads
+    return after
+
+
+def stages() -> list[Level]:
+    return [
+        Level(["asr/*", "st/*"], weights={"*": 1.0}, epochs=(2, None)),
+        Level(["ssl"], penalty=ConstantPenalty(1.0), epochs=(1, 1)),
+    ]
+
+
+def train_in_stages_together(rank: int, folder: Path) -> None:
+    torch.save(train_in_stages(distributed_brain(stages())), folder / f"{rank}.pt")
+
+
+@pytest.mark.slow
+def test_processes_leave_alone_what_one_process_leaves_alone(tmp_path):
+    """Both read the same batches, so they take the steps of one."""
+    in_processes(train_in_stages_together, tmp_path)
+    alone = train_in_stages(make_brain(stages(), *CASE[1:]))
+    start = dict(make_brain(stages(), *CASE[1:]).modules.named_parameters())
+    for rank in range(PROCESSES):
+        together = torch.load(tmp_path / f"{rank}.pt")
+        for epoch, (parameters, optimizer) in alone.items():
+            found, found_optimizer = together[epoch]
+            assert all(torch.equal(found[name], value) for name, value in parameters.items())
+            assert found_optimizer.keys() == optimizer.keys()
+            for number, state in optimizer.items():
+                assert found_optimizer[number]["step"] == state["step"]
+        heads = {n for n in start if n.startswith(("objectives.asr", "objectives.st"))}
+        assert all(torch.equal(together[1][0][name], start[name]) for name in heads)
+        assert torch.equal(together[2][0]["objectives.asr/en.unreached"], torch.ones(3))
+
+
+def average_gradients(rank: int, folder: Path) -> None:
+    both, one, none = (nn.Parameter(torch.zeros(2, 3)) for _ in range(3))
+    both.grad = torch.full((2, 3), 1.0 + rank)
+    one.grad = torch.full((2, 3), 4.0) if rank else None
+    processes.average_gradients([both, one, none])
+    torch.save([parameter.grad for parameter in (both, one, none)], folder / f"{rank}.pt")
+
+
+@pytest.mark.slow
+def test_no_gradient_counts_as_zero_and_stays_none_if_no_process_has_one(tmp_path):
+    in_processes(average_gradients, tmp_path)
+    for rank in range(PROCESSES):
+        both, one, none = torch.load(tmp_path / f"{rank}.pt")
+        assert torch.equal(both, torch.full((2, 3), 1.5))
+        assert torch.equal(one, torch.full((2, 3), 2.0))
+        assert none is None
+
+
+# ---------------------------------------------------------------- weightings and sketches
+
+
+def of_two_kinds() -> list[Level]:
+    upper = Level(["asr/*"], UPGradWeighting())
+    return [upper, Level(["s*"], MoDoWeighting(GAMMA, 0.1), ConstantPenalty(0.3))]
+
+
+def find_lambdas(rank: int, folder: Path) -> None:
+    at_random = distributed_brain([Level(["*"], RandomWeighting())])
+    found = []
+    for step in range(3):
+        at_random.step += 1
+        at_random.fit_batch(batch_of(at_random, rank, step))
+        found.append(lambdas_of(at_random)[0])
+    step = partial(GradientStep, sketch_size=10**6)  # columns for every parameter: nothing is lost
+    sketched = distributed_brain(of_two_kinds(), gradient_step=step)
+    if rank:  # a loss that is not finite is known in one process alone
+        objective = sketched.modules.objectives["st/fr-en"]
+        loss, broken = objective.loss, iter([1.0, 1.0, torch.nan])
+        objective.loss = lambda frames, part: loss(frames, part) * next(broken, 1.0)
+    sketched.nonfinite_count = 0
+    for step in range(2):
+        sketched.step += 1
+        sketched.fit_batch(batch_of(sketched, rank, step))
+        found += lambdas_of(sketched)
+    torch.save(found, folder / f"{rank}.pt")
+
+
+@pytest.fixture(scope="module")
+def found_lambdas(tmp_path_factory) -> list[list[Tensor]]:
+    """By process: λ of three steps at random; of two sketched steps, by level."""
+    folder = tmp_path_factory.mktemp("lambdas")
+    in_processes(find_lambdas, folder)
+    return [torch.load(folder / f"{rank}.pt") for rank in range(PROCESSES)]
+
+
+@pytest.mark.slow
+def test_random_weightings_draw_the_same_in_all_processes(found_lambdas):
+    (first, second, third), others = found_lambdas[0][:3], found_lambdas[1][:3]
+    assert all(torch.equal(a, b) for a, b in zip((first, second, third), others, strict=True))
+    assert not torch.equal(first, second)
+    assert not torch.equal(second, third)
+
+
+@pytest.mark.slow
+def test_sketched_rows_are_averaged_so_the_gramians_are_of_the_mean_gradients(found_lambdas):
+    brain = make_brain(of_two_kinds(), *CASE[1:])
+    gradients = []
+    for rank in range(PROCESSES):
+        brain._seed = seed_of(rank)
+        gradients.append(oracle_gradients(brain, batch_of(brain, rank, 0)))
+
+    def mean_rows(draw: int, names: list[str]) -> Tensor:
+        rows = [
+            sum(encoder_row(of_process[draw, name]) for of_process in gradients) / PROCESSES
+            for name in names
+        ]
+        return torch.stack(rows)
+
+    upper, lower = brain.hierarchy.levels
+    mean = (mean_rows(0, upper.names) + mean_rows(1, upper.names)) / 2
+    expected = [
+        UPGradWeighting()(mean @ mean.T),
+        MoDoWeighting(GAMMA, 0.1)(mean_rows(0, lower.names) @ mean_rows(1, lower.names).T),
+    ]
+    for lambdas in found_lambdas:
+        for found, value in zip(lambdas[3:5], expected, strict=True):
+            torch.testing.assert_close(found, value, rtol=1e-4, atol=1e-6)
+
+
+@pytest.mark.slow
+def test_a_loss_that_is_not_finite_in_one_process_lets_lambda_rest_in_all(found_lambdas):
+    for lambdas in found_lambdas:
+        assert torch.equal(lambdas[4], lambdas[6])
+        assert not torch.equal(lambdas[3], lambdas[5])
+    here, there = found_lambdas
+    assert all(torch.equal(a, b) for a, b in zip(here[3:], there[3:], strict=True))
+
+
+def encoder_row(gradients: dict[str, Tensor]) -> Tensor:
+    parts = [g.flatten() for key, g in gradients.items() if key.startswith("encoder.")]
+    return torch.cat(parts).double()
 
 
 # ---------------------------------------------------------------- evaluation

@@ -1,6 +1,6 @@
 """What one pass over a validation or test set finds: losses, hypotheses, a sample of the audio."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 
 import sentencepiece
 from speechbrain.dataio.batch import PaddedBatch
@@ -55,19 +55,11 @@ class Evaluation:
 
     def joined(self) -> "Evaluation":
         """What all processes found, each on its share of the batches; the same in every one."""
-        found = processes.gather((self.losses, self.hypotheses, self.samples))
+        found = processes.gather((self.hypotheses, self.samples))
         whole = Evaluation(self.tokenizers)
-        whole.losses = joined_means(losses for losses, _, _ in found)
+        whole.losses = self.losses.joined()
         for name, hypotheses in whole.hypotheses.items():
-            hypotheses += [h for _, own, _ in found for h in own[name]]
-        for _, _, samples in reversed(found):
+            hypotheses += [h for of_process, _ in found for h in of_process[name]]
+        for _, samples in reversed(found):
             whole.samples |= samples
         return whole
-
-
-def joined_means(means: Iterable[RunningMeans]) -> RunningMeans:
-    """Those of several processes in one."""
-    joined = RunningMeans()
-    for own in means:
-        joined.merge(own)
-    return joined

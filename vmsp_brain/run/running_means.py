@@ -49,6 +49,13 @@ class RunningMeans:
             self.sums[name] = self.sums.get(name, 0.0) + total
             self.counts[name] = self.counts.get(name, 0) + other.counts[name]
 
+    def joined(self) -> "RunningMeans":
+        """Those of all processes in one, the same in every one."""
+        joined = RunningMeans()
+        for means in processes.gather(self):
+            joined.merge(means)
+        return joined
+
     def clear(self) -> None:
         """Start again."""
         self.sums: dict[str, float] = {}

@@ -378,7 +378,7 @@ class VMSPBrain(sb.Brain):
         valid_losses = evaluation.losses.summary()
         self.monitor.write_epoch(
             epoch,
-            self.hierarchy.penalties(epoch),
+            dict(zip(self.hierarchy.penalty_names, self.hierarchy.penalties(epoch), strict=True)),
             self.lambdas(),
             {name: made.param_groups[0]["lr"] for name, made in self.optimizers_dict.items()},
             self.train_stats,

@@ -17,7 +17,7 @@ COSINES = {
 }
 
 
-def make_hypotheses(seed: int, error_rate: float, utterances: int = 40) -> list[Hypothesis]:
+def make_hypotheses(seed: int, error_rate: float, utterances: int = 100) -> list[Hypothesis]:
     """The same references for every seed, and another share of wrong and missing words."""
     of_references = np.random.default_rng(0)
     rng = np.random.default_rng(seed)

@@ -8,6 +8,8 @@ VM-MSP). The update of the shared parameters θ is
 with λ on the simplex of its own level, from that level's weighting, and η from the penalties.
 """
 
+import itertools
+import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext
 from typing import Any
@@ -72,6 +74,16 @@ class Hierarchy:
             for level in self.levels
             if level.penalty is not None
         ]
+
+    @property
+    def penalty_names(self) -> list[str]:
+        """Names of the penalties by the levels on both sides, such as ``eta_1_st_under_asr``.
+
+        A level is named by its tasks, or by its languages where another level has the same tasks.
+        """
+        names = [_title(level, self.levels) for level in self.levels]
+        pairs = enumerate(itertools.pairwise(names), start=1)
+        return [f"eta_{number}_{lower}_under_{upper}" for number, (upper, lower) in pairs]
 
     def multipliers(self, epoch: int) -> list[float]:
         """What each level counts in this epoch: 1, η_1, η_1·η_2, ..."""
@@ -217,6 +229,18 @@ def _check_objectives(levels: Sequence[Level], objectives: Sequence[str]) -> Non
                 f"Objective {name!r} is in {found} of the hierarchy, expected exactly one. "
                 "Correct the levels' patterns."
             )
+
+
+def _title(level: Level, levels: Sequence[Level]) -> str:
+    tasks = [_tasks(other) for other in levels]
+    own = _tasks(level)
+    shared = sum(bool(own.keys() & other.keys()) for other in tasks) > 1
+    sources = dict.fromkeys(re.split("[/-]", name)[1] for name in level.names if "/" in name)
+    return "-".join(sources if shared else own)
+
+
+def _tasks(level: Level) -> dict[str, None]:
+    return dict.fromkeys(name.partition("/")[0] for name in level.names)
 
 
 def _check_levels(levels: Sequence[Level]) -> None:

@@ -14,6 +14,12 @@ BEST_OF = {"wer": min, "bleu": max}
 LISTED = 20
 """Differing utterances that an error message lists."""
 
+LEARNED = {"wer": 80.0, "bleu": 5.0}
+"""A mean WER above, or a mean BLEU below: the model has not learned its task."""
+
+ENOUGH_UTTERANCES = 100
+"""In all of a task's test sets; what is found on fewer says little about others."""
+
 
 def compare_runs(runs: Mapping[str, RecordedRun]) -> dict[str, Any]:
     """Compare runs on their common test set; the first is the baseline.
@@ -47,6 +53,7 @@ def compare_runs(runs: Mapping[str, RecordedRun]) -> dict[str, Any]:
         "runs": {name: _describe(run) for name, run in runs.items()},
         "differences": {},
         "best": {},
+        "doubts": {},
     }
     if "bleu_signature" in runs[baseline].report:
         report["bleu_signature"] = runs[baseline].report["bleu_signature"]
@@ -65,7 +72,29 @@ def compare_runs(runs: Mapping[str, RecordedRun]) -> dict[str, Any]:
         best = BEST_OF[metric](runs, key=lambda name: compared["mean"][name].score)
         against = compare(made, metric, best)["mean"] if best != baseline else compared["mean"]
         report["best"][metric] = {"run": best, "others": _differences(against, best)}
+        report["doubts"][metric] = doubts_of(report, metric)
     return report
+
+
+def doubts_of(report: Mapping[str, Any], metric: str) -> list[str]:
+    """Why no run can be recommended by this metric, in words for people; empty if one can."""
+    runs, bound = report["runs"], LEARNED[metric]
+    doubts = []
+    for name, run in runs.items():
+        mean = run[f"{metric}_mean"]
+        if BEST_OF[metric](mean, bound) == bound and mean != bound:
+            doubts.append(f"{name} has not learned the task ({metric.upper()} {mean:.2f})")
+    epochs = {name: run["epochs"] for name, run in runs.items()}
+    if len(set(epochs.values())) > 1:
+        budgets = ", ".join(f"{name} {number}" for name, number in epochs.items())
+        doubts.append(f"the runs were not trained for equally many epochs ({budgets})")
+    task = TASK_OF[metric]
+    utterances = sum(n for o, n in report["utterances"].items() if o.startswith(f"{task}/"))
+    if utterances < ENOUGH_UTTERANCES:
+        doubts.append(
+            f"{utterances} test utterances are too few, expected {ENOUGH_UTTERANCES} or more"
+        )
+    return doubts
 
 
 def check_same_tests(runs: Mapping[str, RecordedRun]) -> None:
@@ -101,8 +130,21 @@ def check_same_tests(runs: Mapping[str, RecordedRun]) -> None:
 
 
 def names_of(folders: Sequence[str | Path]) -> dict[str, Path]:
-    """Short names for run folders: the folder's own, or the whole path where two are alike."""
+    """Short names for run folders: the folder's own, or the whole path where two are alike.
+
+    Raises
+    ------
+    ValueError
+        If two paths lead to the same folder.
+    """
     paths = [Path(folder) for folder in folders]
+    first_of: dict[Path, Path] = {}
+    for path in paths:
+        first = first_of.setdefault(path.resolve(), path)
+        if first is not path:
+            raise ValueError(
+                f"{first} and {path} are the same run, expected different ones to compare."
+            )
     own = [path.resolve().name for path in paths]
     return {
         name if own.count(name) == 1 else str(path): path

@@ -84,8 +84,8 @@ class Monitor:
         share = {"share_of_conflicting_pairs": share_of_conflicts(cosines)}
         self.write_scalars("conflict", share, epoch)
         figures = {
-            "objectives": draw_conflicts(cosines),
-            "layers": draw_conflicts_by_layer(cosines),
+            "objectives": draw_conflicts(cosines, epoch),
+            "layers": draw_conflicts_by_layer(cosines, epoch),
         }
         for name, figure in figures.items():
             self._writer.add_figure(numbered_tag("conflict", name), figure, epoch)
@@ -100,7 +100,7 @@ class Monitor:
     def write_epoch(
         self,
         epoch: int,
-        penalties: Sequence[float],
+        penalties: Mapping[str, float],
         lambdas: Mapping[str, float],
         rates: Mapping[str, float],
         train_losses: Mapping[str, float],
@@ -113,8 +113,8 @@ class Monitor:
         ---------
         epoch : int
             1, 2, ...
-        penalties : list of float
-            η_1, η_2, ...
+        penalties : dict
+            η_1, η_2, ... by `Hierarchy.penalty_names`.
         lambdas : dict
             Each objective's λ.
         rates : dict
@@ -124,12 +124,11 @@ class Monitor:
         report : dict
             Validation scores, from `vmsp_brain.run.scores.results`.
         """
-        etas = {f"eta_{number}": value for number, value in enumerate(penalties, start=1)}
         means = {key: report[f"{key}_mean"] for key in ("wer", "bleu") if key in report}
         self.hparams.train_logger.log_stats(
             stats_meta={
                 "epoch": epoch,
-                **etas,
+                **penalties,
                 **{f"lambda {name}": value for name, value in lambdas.items()},
             },
             train_stats={f"loss {name}": value for name, value in train_losses.items()},
@@ -139,7 +138,7 @@ class Monitor:
             },
         )
         for group, values in {
-            "penalty": etas,
+            "penalty": penalties,
             "learning_rate": rates,
             "loss_train": train_losses,
             "loss_valid": valid_losses,

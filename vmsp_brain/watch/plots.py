@@ -7,7 +7,7 @@ Colours are told apart by people with any kind of colour vision, and curves by t
 
 import itertools
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -25,6 +25,12 @@ MARKERS = "os^vDP*"
 CONFLICT_COLOURS = "RdBu"
 """Red for conflict, blue for agreement (ColorBrewer)."""
 
+CONFLICT_LIMIT = 0.5
+"""Cosine at either end of the colours: the same in every figure, so that runs can be compared."""
+
+WORST_SHOWN = 105.0
+"""Percent; a worse WER (early ones, of many insertions) is marked at the edge."""
+
 _NO_LANGUAGE = {"mean", "ssl"}
 _SCORES = {"wer": "WER (%), lower is better", "bleu": "BLEU, higher is better"}
 
@@ -41,11 +47,11 @@ def draw_run(curves: Mapping[str, Curve]) -> Figure:
     axes = figure.subplots(2, 2)
     _draw_group(axes[0, 0], curves, "WER_valid", "Validation WER (%), lower is better")
     _draw_group(axes[0, 1], curves, "BLEU_valid", "Validation BLEU, higher is better")
-    _draw_group(axes[1, 0], curves, "lambda", "λ: each objective's weight in its level")
+    _draw_lambdas(axes[1, 0], curves)
     _draw_group(axes[1, 1], curves, "loss_valid", "Validation loss")
-    axes[1, 0].set_xlabel("optimizer step")
     if "WER_valid/mean" in curves:
-        axes[0, 0].set_ylim(0, 105)  # early epochs exceed 100 by insertions
+        axes[0, 0].set_ylim(0, WORST_SHOWN)
+        _mark_cut_off(axes[0, 0])
     return figure
 
 
@@ -60,11 +66,10 @@ def draw_losses(curves: Mapping[str, Curve]) -> Figure:
 
 
 def draw_lambdas(curves: Mapping[str, Curve]) -> Figure:
-    """Every objective's λ over the optimizer steps."""
+    """Every objective's λ over the optimizer steps; that of a level's only objective is 1."""
     figure = Figure(figsize=(8, 4.5), layout="constrained")
     axis = figure.subplots()
-    _draw_group(axis, curves, "lambda", "λ: each objective's weight in its level", legend=False)
-    axis.set_xlabel("optimizer step")
+    _draw_lambdas(axis, curves, legend=False)
     _add_legend(figure, axis)
     return figure
 
@@ -75,10 +80,8 @@ def draw_penalties(curves: Mapping[str, Curve]) -> Figure:
     axis = figure.subplots()
     chosen = _group(curves, "penalty")
     for number, (name, curve) in enumerate(sorted(chosen.items())):
-        label = f"η{name.removeprefix('eta_').translate(str.maketrans('0123456789', '₀₁₂₃₄₅₆₇₈₉'))}"
-        axis.plot(
-            *zip(*curve, strict=True), label=label, color=COLOURS[number], marker=MARKERS[number]
-        )
+        style = {"color": COLOURS[number], "marker": MARKERS[number]}
+        axis.plot(*zip(*curve, strict=True), label=_penalty_label(name), **style)
     _finish(axis, "η: what the level below counts against the one above")
     return figure
 
@@ -113,17 +116,18 @@ def draw_scores(reports: Mapping[str, Mapping]) -> Figure:
     return figure
 
 
-def draw_conflicts(cosines: Cosines) -> Figure:
+def draw_conflicts(cosines: Cosines, epoch: int) -> Figure:
     """Mean similarity of each two objectives' gradients over the layers, a heat map.
 
     Arguments
     ---------
     cosines : dict
         By layer and pair of objectives.
+    epoch : int
+        Of which they are.
     """
     similarity = mean_over_layers(cosines)
-    found = {name for pair in similarity for name in pair.split(BETWEEN)}
-    names = sorted(found, key=lambda name: (name == "ssl", name))  # the same for every hierarchy
+    names = _in_one_order(name for pair in similarity for name in pair.split(BETWEEN))
     matrix = np.full((len(names), len(names)), np.nan)
     for pair, value in similarity.items():
         i, j = (names.index(name) for name in pair.split(BETWEEN))
@@ -132,12 +136,13 @@ def draw_conflicts(cosines: Cosines) -> Figure:
     axis = figure.subplots()
     _draw_heat_map(axis, matrix, names, names)
     axis.set_title(
-        "Cosine of two objectives' gradients, mean over layers\n(negative: they conflict)"
+        f"Cosine of two objectives' gradients in epoch {epoch}, mean over layers\n"
+        "(negative: they conflict)"
     )
     return figure
 
 
-def draw_conflicts_by_layer(cosines: Cosines) -> Figure:
+def draw_conflicts_by_layer(cosines: Cosines, epoch: int) -> Figure:
     """Mean similarity for each pair of tasks on each layer, a heat map, the first layer on top."""
     by_layer = {layer: mean_per_tasks({layer: pairs}) for layer, pairs in cosines.items()}
     tasks = sorted(next(iter(by_layer.values())))
@@ -147,7 +152,7 @@ def draw_conflicts_by_layer(cosines: Cosines) -> Figure:
     )
     axis = figure.subplots()
     _draw_heat_map(axis, matrix, list(by_layer), tasks)
-    axis.set_title("Cosine of gradients by layer and tasks\n(negative: they conflict)")
+    axis.set_title(f"Cosine of gradients in epoch {epoch}\n(negative: they conflict)")
     return figure
 
 
@@ -192,10 +197,17 @@ def draw_all(run_folder: str | Path) -> dict[str, Figure]:
         figures["penalty"] = draw_penalties(curves)
     conflicts = run.read_conflicts()
     if conflicts:
-        last = conflicts[max(conflicts)]
-        figures["conflicts"] = draw_conflicts(last)
-        figures["conflicts_by_layer"] = draw_conflicts_by_layer(last)
+        figures |= draw_last_conflicts(conflicts)
     return figures
+
+
+def draw_last_conflicts(conflicts: Mapping[int, Cosines]) -> dict[str, Figure]:
+    """Both heat maps of the last epoch in which conflict was measured, by file name."""
+    last = max(conflicts)
+    return {
+        "conflicts": draw_conflicts(conflicts[last], last),
+        "conflicts_by_layer": draw_conflicts_by_layer(conflicts[last], last),
+    }
 
 
 def save_figures(figures: Mapping[str, Figure], folder: str | Path) -> list[Path]:
@@ -230,7 +242,7 @@ def _draw_group(
     black and thick.
     """
     languages = _languages(curves)
-    for name, curve in sorted(_group(curves, group).items()):
+    for name, curve in _group(curves, group).items():
         language = _language(name)
         number = languages.index(language) % (len(COLOURS) - 1) if language in languages else -1
         axis.plot(
@@ -251,8 +263,8 @@ def _finish(axis: Axes, title: str, legend: bool = True) -> None:
     axis.set_ylim(bottom=0)
     axis.xaxis.set_major_locator(MaxNLocator(integer=True))
     axis.grid(alpha=0.3)
-    if legend and axis.get_lines():
-        axis.legend(fontsize=8, ncols=2)
+    if legend and axis.get_lines():  # beside the curves, never over them
+        axis.legend(fontsize=8, loc="center left", bbox_to_anchor=(1.0, 0.5))
 
 
 def _add_legend(figure: Figure, axis: Axes) -> None:
@@ -261,34 +273,72 @@ def _add_legend(figure: Figure, axis: Axes) -> None:
     figure.legend(handles, labels, loc="outside lower center", ncols=5, fontsize=9)
 
 
+def _draw_lambdas(axis: Axes, curves: Mapping[str, Curve], legend: bool = True) -> None:
+    moving = {
+        tag: curve
+        for tag, curve in curves.items()
+        if not tag.startswith("lambda/") or any(value != 1.0 for _, value in curve)
+    }
+    _draw_group(axis, moving, "lambda", "λ: each objective's weight in its level", legend)
+    axis.set_xlabel("optimizer step")
+
+
+def _mark_cut_off(axis: Axes) -> None:
+    """A triangle at the upper edge where a curve is above it, and what that means."""
+    _, top = axis.get_ylim()
+    for line in list(axis.get_lines()):
+        above = [x for x, y in zip(*line.get_data(), strict=True) if y > top]
+        if above:
+            options = {"color": line.get_color(), "marker": "^", "linestyle": "none"}
+            axis.plot(above, [top] * len(above), clip_on=False, label="_above", **options)
+            axis.set_xlabel(f"epoch (▲: above {top:.0f} %)")
+
+
 def _draw_heat_map(
     axis: Axes, matrix: np.ndarray, rows: Sequence[str], columns: Sequence[str]
 ) -> None:
-    """Values as colours and as numbers; NaN stays empty."""
-    limit = np.nanmax(np.abs(matrix))
-    image = axis.imshow(matrix, cmap=CONFLICT_COLOURS, vmin=-limit, vmax=limit, aspect="auto")
+    """Values as colours and as numbers; NaN stays empty, and what rounds to zero is muted."""
+    limits = {"vmin": -CONFLICT_LIMIT, "vmax": CONFLICT_LIMIT}
+    image = axis.imshow(matrix, cmap=CONFLICT_COLOURS, aspect="auto", **limits)
     axis.set_xticks(range(len(columns)), columns, rotation=45, ha="right", rotation_mode="anchor")
     axis.set_yticks(range(len(rows)), rows)
     for i, j in itertools.product(range(len(rows)), range(len(columns))):
-        value = matrix[i, j]
-        if not np.isnan(value):
-            colour = "white" if abs(value) > 0.6 * limit else "black"
-            axis.text(
-                j,
-                i,
-                f"{round(value, 2) + 0:.2f}",
-                ha="center",
-                va="center",
-                color=colour,
-                fontsize=9,
-            )
-    axis.figure.colorbar(image, ax=axis, label="cosine similarity")
+        if not np.isnan(matrix[i, j]):
+            text, colour = _cell(matrix[i, j])
+            axis.text(j, i, text, ha="center", va="center", color=colour, fontsize=9)
+    axis.figure.colorbar(image, ax=axis, label="cosine similarity", extend="both")
+
+
+def _cell(value: float) -> tuple[str, str]:
+    """What is written in a cell, and its colour."""
+    if abs(value) < 0.005:
+        return f"{value:.3f}", "0.6"  # grey
+    return f"{value:.2f}", "white" if abs(value) > 0.6 * CONFLICT_LIMIT else "black"
+
+
+def _penalty_label(name: str) -> str:
+    """From ``eta_1_st_under_asr``."""
+    _, number, *words = name.split("_")
+    subscript = number.translate(str.maketrans("0123456789", "₀₁₂₃₄₅₆₇₈₉"))
+    return f"η{subscript}: {' '.join(words)}"
+
+
+def _in_one_order(names: Iterable[str]) -> list[str]:
+    """Recognition, translation, SSL, each by language: the same for every hierarchy."""
+    objectives = list(dict.fromkeys(names))
+    recognition = [name for name in objectives if name.startswith("asr/")]
+    languages = [_language(name) for name in recognition + objectives]
+    tasks = ("asr", "st", "ssl")
+    return sorted(
+        objectives, key=lambda o: (tasks.index(o.partition("/")[0]), languages.index(_language(o)))
+    )
 
 
 def _languages(curves: Mapping[str, Curve]) -> list[str]:
-    """The spoken languages, in a fixed order."""
+    """The spoken languages in the experiment's order, in which a run writes its curves."""
     groups = ("WER_valid/", "BLEU_valid/", "lambda/", "loss_valid/")
-    return sorted({_language(tag) for tag in curves if tag.startswith(groups)} - _NO_LANGUAGE)
+    languages = [_language(tag) for group in groups for tag in curves if tag.startswith(group)]
+    return [language for language in dict.fromkeys(languages) if language not in _NO_LANGUAGE]
 
 
 def _language(name: str) -> str:

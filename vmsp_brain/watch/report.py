@@ -2,7 +2,7 @@
 
 import base64
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -26,7 +26,10 @@ table {{ border-collapse: collapse; margin: 1em 0 }}
 th, td {{ border: 1px solid #bbb; padding: .25em .7em; text-align: right }}
 th:first-child, td:first-child {{ text-align: left }}
 th {{ background: #eee }}
-img {{ max-width: 100% }}
+.figures {{ display: grid; grid-template-columns: repeat(auto-fit, minmax(30em, 1fr)); gap: 1em }}
+figure {{ margin: 0; border: 1px solid #ddd; padding: .5em }}
+figcaption {{ color: #555; font-size: 14px }}
+img {{ width: 100% }}
 </style>
 </head>
 <body>
@@ -36,15 +39,15 @@ img {{ max-width: 100% }}
 """
 
 
-def to_markdown(report: Mapping[str, Any], figures: Iterable[str]) -> str:
+def to_markdown(report: Mapping[str, Any], figures: Mapping[str, str]) -> str:
     """The report's text.
 
     Arguments
     ---------
     report : dict
         From `vmsp_brain.watch.comparison.compare_runs`; every number shown is in it.
-    figures : iterable of str
-        Paths of pictures, relative to the report.
+    figures : dict
+        Captions by the pictures' paths, relative to the report.
     """
     parts = [
         f"# {' · '.join(report['runs'])}",
@@ -70,7 +73,7 @@ def to_markdown(report: Mapping[str, Any], figures: Iterable[str]) -> str:
             "languages; negative: the tasks conflict.",
             _conflicts(report),
         ]
-    parts += ["## Figures", *(f"![{Path(path).stem}]({path})" for path in figures)]
+    parts += ["## Figures", *(f"![{caption}]({path})" for path, caption in figures.items())]
     return "\n\n".join(parts) + "\n"
 
 
@@ -86,17 +89,21 @@ def to_html(text: str, folder: Path) -> str:
     """
 
     def embed(match: re.Match) -> str:
-        picture = base64.b64encode((folder / match[1]).read_bytes()).decode()
-        return f'src="data:image/png;base64,{picture}"'
+        caption, path = match.groups()
+        picture = base64.b64encode((folder / path).read_bytes()).decode()
+        image = f'<img alt="{caption}" src="data:image/png;base64,{picture}">'
+        return f"<figure>{image}<figcaption>{caption}</figcaption></figure>"
 
     body = markdown.markdown(text, extensions=["tables"])
+    body = re.sub(r'<p><img alt="([^"]*)" src="([^"]+)" ?/?></p>', embed, body)
+    body = re.sub(r"(<figure>.*</figure>)", r'<div class="figures">\1</div>', body, flags=re.DOTALL)
     title = text.partition("\n")[0].removeprefix("# ")
-    return _PAGE.format(title=title, body=re.sub(r'src="([^"]+)"', embed, body))
+    return _PAGE.format(title=title, body=body)
 
 
 def _summary(report: Mapping[str, Any]) -> list[str]:
     lines = [_best(report, metric) for metric in report["best"]]
-    if set(report["best"]) == {"wer", "bleu"}:
+    if set(report["best"]) == {"wer", "bleu"} and not any(report["doubts"].values()):
         lines.append(_both(report))
     return [
         *lines,
@@ -108,6 +115,9 @@ def _summary(report: Mapping[str, Any]) -> list[str]:
 
 
 def _best(report: Mapping[str, Any], metric: str) -> str:
+    if report["doubts"][metric]:
+        reasons = _listed(report["doubts"][metric])
+        return f"**For {PURPOSE[metric]}: no recommendation**, for {reasons}."
     best = report["best"][metric]
     name = best["run"]
     clear: list[str] = []

@@ -69,3 +69,35 @@ def test_other_test_sets_are_refused_with_the_differing_ids(runs, tmp_path):
     assert "asr/en utterance_7: only in uas" in done.stderr
     assert "asr/en utterance_x: only in other" in done.stderr
     assert not (tmp_path / "report").exists()
+
+
+def refused(*words) -> str:
+    """What the command says, without its progress bar, when it ends with an error."""
+    done = call(main, *words, check=False)
+    assert done.returncode == 1
+    assert done.stdout == ""
+    return done.stderr.splitlines()[-1]
+
+
+def test_a_run_is_not_compared_with_itself_by_another_path(runs, tmp_path):
+    link = tmp_path / "link"
+    link.symlink_to(runs[0])
+    message = refused(runs[0], link, "--output", tmp_path / "report")
+    assert message == f"{runs[0]} and {link} are the same run, expected different ones to compare."
+
+
+def test_results_of_evaluate_are_no_run_and_the_message_has_its_own_line(runs, tmp_path):
+    evaluated = shutil.copytree(runs[1], tmp_path / "evaluated")
+    shutil.rmtree(evaluated / "tensorboard")
+    (evaluated / "hyperparams.yaml").unlink()
+    message = refused(runs[0], evaluated, "--output", tmp_path / "report")
+    assert str(evaluated) in message
+    assert "Errno" not in message
+    assert "|" not in message, "the progress bar has ended its line"
+
+
+def test_an_output_that_is_a_file_is_refused_first(runs, tmp_path):
+    (tmp_path / "report").write_text("mine")
+    message = refused(*runs, "--output", tmp_path / "report")
+    assert "is a file" in message
+    assert (tmp_path / "report").read_text() == "mine"

@@ -59,6 +59,21 @@ def nearest_on_simplex(point: Tensor) -> Tensor:
     return (point - high).clamp(min=0)
 
 
+@pytest.mark.parametrize(
+    ("levels", "names"),
+    [
+        ([["asr/*"], ["st/*"], ["ssl"]], ["eta_1_st_under_asr", "eta_2_ssl_under_st"]),
+        ([["asr/*", "st/*"], ["ssl"]], ["eta_1_ssl_under_asr-st"]),
+        ([["asr/en"], ["*/fr*", "ssl"]], ["eta_1_fr_under_en"]),
+    ],
+)
+def test_penalties_are_named_by_the_levels_on_both_sides(levels, names):
+    first, *lower = levels
+    below = [Level(patterns, penalty=lambda epoch, losses: 1.0) for patterns in lower]
+    hierarchy = Hierarchy([Level(first), *below], ["asr/en", "asr/fr", "st/fr-en", "ssl"])
+    assert hierarchy.penalty_names == names
+
+
 def test_orders_put_recognition_or_translation_on_top():
     recognition = ["asr/en", "asr/fr", "asr/de"]
     translation = ["st/fr-en", "st/de-en"]

@@ -40,7 +40,7 @@ def curves(monitor: Monitor) -> dict:
 def test_an_epoch_is_a_log_line_and_points_on_every_curve(monitor: Monitor):
     monitor.write_epoch(
         3,
-        penalties=[0.3, 0.2],
+        penalties={"eta_1_st_under_asr": 0.3, "eta_2_ssl_under_st": 0.2},
         lambdas={"asr/fr": 0.75, "ssl": 1.0},
         rates={"encoder": 0.5, "heads": 0.25},
         train_losses={"asr/fr": 1.5},
@@ -49,8 +49,8 @@ def test_an_epoch_is_a_log_line_and_points_on_every_curve(monitor: Monitor):
     )
     found = curves(monitor)
     assert found == {
-        "penalty/eta_1": [(3, pytest.approx(0.3))],
-        "penalty/eta_2": [(3, pytest.approx(0.2))],
+        "penalty/eta_1_st_under_asr": [(3, pytest.approx(0.3))],
+        "penalty/eta_2_ssl_under_st": [(3, pytest.approx(0.2))],
         "learning_rate/encoder": [(3, 0.5)],
         "learning_rate/heads": [(3, 0.25)],
         "loss_train/asr/fr": [(3, 1.5)],
@@ -60,7 +60,12 @@ def test_an_epoch_is_a_log_line_and_points_on_every_curve(monitor: Monitor):
         "WER_valid/mean": [(3, 50.0)],
     }
     [line] = (Path(monitor.hparams.output_folder) / "train_log.txt").read_text().splitlines()
-    for part in ("epoch: 3", "eta_1: 3.00e-01", "lambda asr/fr: 7.50e-01", "valid wer: 50.00"):
+    for part in (
+        "epoch: 3",
+        "eta_1_st_under_asr: 3.00e-01",
+        "lambda asr/fr: 7.50e-01",
+        "valid wer: 50.00",
+    ):
         assert part in line
 
 

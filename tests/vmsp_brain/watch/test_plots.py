@@ -10,6 +10,8 @@ from torch.utils.tensorboard import SummaryWriter
 from vmsp_brain.run.folder import RunFolder
 from vmsp_brain.watch.plots import (
     COLOURS,
+    CONFLICT_LIMIT,
+    WORST_SHOWN,
     draw_all,
     draw_conflicts,
     draw_conflicts_by_layer,
@@ -31,8 +33,8 @@ SCALARS = {
     "lambda/ssl": [1.0, 1.0],
     "loss_train/st/fr-en": [3.5, 1.0],
     "loss_valid/st/fr-en": [3.0, 2.0],
-    "penalty/eta_1": [0.5, 0.25],
-    "penalty/eta_2": [0.0, 0.125],
+    "penalty/eta_1_st_under_asr": [0.5, 0.25],
+    "penalty/eta_2_ssl_under_st": [0.0, 0.125],
 }
 COSINES = {
     "front_end": {"asr/en ~ asr/fr": 0.5, "asr/en ~ st/fr-en": -0.2, "asr/fr ~ st/fr-en": 0.4},
@@ -75,7 +77,7 @@ def test_a_run_shows_every_curve_and_a_language_keeps_its_colour(curves):
     for axis in draw_run(curves).axes:
         for line in axis.get_lines():
             drawn[axis.get_title().split()[1], line.get_label()] = line
-    expected = {"fr", "en", "mean", "fr-en", "asr/fr", "ssl", "st/fr-en"}
+    expected = {"fr", "en", "mean", "fr-en", "asr/fr", "st/fr-en"}
     assert {label for _, label in drawn} == expected
     assert list(drawn["WER", "fr"].get_ydata()) == [90.0, 40.0]
     colours = {line.get_color() for (_, label), line in drawn.items() if "fr" in label}
@@ -93,14 +95,14 @@ def test_losses_of_training_and_validation_are_side_by_side(curves):
 
 def test_lambda_is_drawn_over_the_steps(curves):
     [axis] = draw_lambdas(curves).axes
-    assert lines(axis) == {"asr/fr": [0.5, 0.75], "ssl": [1.0, 1.0]}
+    assert lines(axis) == {"asr/fr": [0.5, 0.75]}, "SSL is alone in its level: always 1"
     assert list(axis.get_lines()[0].get_xdata()) == [1, 2]
     assert axis.get_xlabel() == "optimizer step"
 
 
 def test_penalties_are_drawn_over_the_epochs(curves):
     [axis] = draw_penalties(curves).axes
-    assert lines(axis) == {"η₁": [0.5, 0.25], "η₂": [0.0, 0.125]}
+    assert lines(axis) == {"η₁: st under asr": [0.5, 0.25], "η₂: ssl under st": [0.0, 0.125]}
 
 
 def test_scores_have_a_bar_per_language_and_run():
@@ -128,27 +130,57 @@ def heat_map(figure) -> tuple[np.ndarray, list[str], list[str], list[str]]:
     columns = [label.get_text() for label in axis.get_xticklabels()]
     [image] = axis.get_images()
     low, high = image.get_clim()
-    assert low == -high, "zero must have the colour in the middle"
+    assert (low, high) == (-CONFLICT_LIMIT, CONFLICT_LIMIT), "the same colours in every figure"
     return image.get_array().filled(np.nan), rows, columns, [t.get_text() for t in axis.texts]
 
 
 def test_conflicts_are_symmetric_means_over_the_layers():
-    values, rows, columns, written = heat_map(draw_conflicts(COSINES))
+    values, rows, columns, written = heat_map(draw_conflicts(COSINES, 3))
     assert rows == columns == ["asr/en", "asr/fr", "st/fr-en"]
     expected = [[np.nan, 0.3, -0.3], [0.3, np.nan, 0.2], [-0.3, 0.2, np.nan]]
     np.testing.assert_allclose(values, expected)
     assert written == ["0.30", "-0.30", "0.30", "0.20", "-0.30", "0.20"]
 
 
+def test_the_epoch_is_named_and_what_rounds_to_zero_is_muted():
+    cosines = {"norm": {"asr/fr ~ ssl": 0.004, "asr/fr ~ st/fr-en": -0.4, "ssl ~ st/fr-en": 0.05}}
+    axis = draw_conflicts(cosines, epoch=7).axes[0]
+    assert "epoch 7" in axis.get_title()
+    colours = {text.get_text(): text.get_color() for text in axis.texts}
+    assert colours == {"0.004": "0.6", "-0.40": "white", "0.05": "black"}
+
+
+def test_languages_stand_in_the_order_of_the_experiment(curves):
+    figure = draw_run(curves)
+    assert [line.get_label() for line in figure.axes[0].get_lines()] == ["fr", "en", "mean"]
+
+
+def test_what_is_cut_off_is_marked():
+    curves = {"WER_valid/mean": [(1, 220.0), (2, 90.0)], "WER_valid/fr": [(1, 80.0), (2, 60.0)]}
+    wer = draw_run(curves).axes[0]
+    marks = [line for line in wer.get_lines() if line.get_marker() == "^"]
+    assert [list(line.get_data()) for line in marks] == [[[1], [WORST_SHOWN]]]
+    assert "above 105 %" in wer.get_xlabel()
+
+
+def test_no_legend_lies_over_a_curve(curves):
+    figure = draw_run(curves)
+    figure.draw_without_rendering()
+    for axis in figure.axes:
+        legend = axis.get_legend()
+        if legend is not None:
+            assert legend.get_window_extent().x0 >= axis.get_window_extent().x1
+
+
 def test_objectives_stand_in_the_same_order_whatever_the_hierarchy():
     usa = {"norm": {"st/fr-en ~ asr/fr": 0.1, "st/fr-en ~ ssl": 0.2, "asr/fr ~ ssl": 0.3}}
-    values, rows, _, _ = heat_map(draw_conflicts(usa))
+    values, rows, _, _ = heat_map(draw_conflicts(usa, 3))
     assert rows == ["asr/fr", "st/fr-en", "ssl"]
     np.testing.assert_allclose(values[0], [np.nan, 0.1, 0.3])
 
 
 def test_conflicts_by_layer_are_means_per_pair_of_tasks():
-    values, rows, columns, _ = heat_map(draw_conflicts_by_layer(COSINES))
+    values, rows, columns, _ = heat_map(draw_conflicts_by_layer(COSINES, 3))
     assert rows == ["front_end", "block_01"]
     assert columns == ["asr-asr", "asr-st"]
     np.testing.assert_allclose(values, [[0.5, 0.1], [0.1, -0.2]])

@@ -1,0 +1,91 @@
+"""A comparison of runs as a folder: the report in three forms, and its figures."""
+
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from matplotlib.figure import Figure
+from tqdm import tqdm
+
+from vmsp_brain.files import write_whole
+from vmsp_brain.run.record import RecordedRun, read_run
+from vmsp_brain.watch.comparison import compare_runs, names_of
+from vmsp_brain.watch.plots import (
+    draw_lambdas,
+    draw_last_conflicts,
+    draw_runs,
+    draw_scores,
+    save_figures,
+)
+from vmsp_brain.watch.report import to_html, to_markdown
+
+CAPTIONS = {
+    "scores": "Test scores of every language and pair.",
+    "epochs": "Mean validation scores, and the share of conflicts, over the epochs.",
+    "lambda": "λ: what each objective weighs in its level.",
+    "conflicts": "Which objectives conflict (red), in the last epoch.",
+    "conflicts_by_layer": "Where in the encoder tasks conflict (red), in the last epoch.",
+}
+"""What a figure shows, by its name without the run's number."""
+
+
+def write_comparison(folders: Sequence[str | Path], output: Path) -> str:
+    """Compare the runs in these folders, the first being the baseline.
+
+    Writes ``report.md``, ``report.html``, ``report.json`` and ``figures``.
+
+    Arguments
+    ---------
+    folders : list of Path
+        Runs that were tested on the same utterances.
+    output : Path
+        The comparison's folder.
+
+    Returns
+    -------
+    str
+        The report, in Markdown.
+
+    Raises
+    ------
+    FileNotFoundError, ValueError
+        If something is missing or damaged, or cannot be compared; the message says what.
+    """
+    if output.exists() and not output.is_dir():
+        raise ValueError(f"--output: {output} is a file, expected a folder for the report.")
+    with tqdm(names_of(folders).items(), "reading runs") as progress:
+        runs = {name: read_run(path) for name, path in progress}
+    report = compare_runs(runs)
+    figures = _figures(runs, report["runs"])
+    paths = save_figures(
+        {name: figure for name, (figure, _) in figures.items()}, output / "figures"
+    )
+    captions = [caption for _, caption in figures.values()]
+    relative = [str(path.relative_to(output)) for path in paths]
+    text = to_markdown(report, dict(zip(relative, captions, strict=True)))
+    write_whole(output / "report.json", json.dumps(report, indent=2, ensure_ascii=False) + "\n")
+    write_whole(output / "report.md", text)
+    write_whole(output / "report.html", to_html(text, output))
+    return text
+
+
+def _figures(
+    runs: Mapping[str, RecordedRun], scores: Mapping[str, dict[str, Any]]
+) -> dict[str, tuple[Figure, str]]:
+    """Figures and captions by file name."""
+    figures = {
+        "scores": (draw_scores(scores), CAPTIONS["scores"]),
+        "epochs": (
+            draw_runs({name: run.curves for name, run in runs.items()}),
+            CAPTIONS["epochs"],
+        ),
+    }
+    for number, (name, run) in enumerate(runs.items(), start=1):
+        drawn = {"lambda": draw_lambdas(run.curves)}
+        if run.cosines:
+            drawn |= draw_last_conflicts(run.cosines)
+        for kind, figure in drawn.items():
+            figure.suptitle(name)
+            figures[f"{number}_{kind}"] = figure, f"{name}. {CAPTIONS[kind]}"
+    return figures

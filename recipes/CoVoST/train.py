@@ -13,7 +13,7 @@ import sys
 import speechbrain as sb
 from speechbrain.utils.distributed import if_main_process, run_on_main
 
-from corpus.prepare import prepare_corpus
+from corpus.experiment import prepare_corpus
 from vmsp_brain import processes
 from vmsp_brain.brain import VMSPBrain
 from vmsp_brain.data.loading import load_data

@@ -7,6 +7,7 @@ of a clip are one utterance here.
 
 import csv
 import functools
+import json
 import math
 import sys
 from collections.abc import Iterator, Mapping
@@ -52,7 +53,8 @@ def read_manifest(path: str | Path, data_root: str | Path) -> dict[str, dict]:
     ------
     ValueError
         If the manifest lacks a column, has no rows, or a row is damaged or would take another's
-        place; the message names the line.
+        place; the message names the line. If there are not as many rows as the report of the
+        preparation beside it says.
 
     Returns
     -------
@@ -82,6 +84,7 @@ def read_manifest(path: str | Path, data_root: str | Path) -> dict[str, dict]:
             clips[wav]["translations"][target] = row["translation"]
     if not clips:
         raise ValueError(f"{path} has no rows. Prepare the corpus again, or leave the file out.")
+    _check_whole(Path(path), sum(max(1, len(clip["translations"])) for clip in clips.values()))
     return {utterance.pop("id"): utterance for utterance in clips.values()}
 
 
@@ -162,6 +165,17 @@ def merged(manifests: Mapping[Any, Mapping[str, dict]]) -> dict[str, dict]:
     return everything
 
 
+def _check_whole(manifest: Path, rows: int) -> None:
+    report = preparation_report(manifest.parent)
+    expected = report.get("rows", {}).get(manifest.name, rows)
+    if rows != expected:
+        raise ValueError(
+            f"{manifest}: found {rows} rows, but {expected} were prepared: it was cut off or "
+            "edited. Remove preparation.json beside it to prepare the corpus again. To test on "
+            "some of the rows, copy them elsewhere and give evaluate.py that --manifest."
+        )
+
+
 def labelled_dataset(
     utterances: Mapping[str, dict],
     tokenizers: Mapping[str, sentencepiece.SentencePieceProcessor],
@@ -232,6 +246,33 @@ def _audio_item(cache_audio: bool) -> DynamicItem:
 def manifest_path(save_folder: str | Path, language: str, split: str) -> Path:
     """Where the manifest of a language's split is."""
     return Path(save_folder) / f"{language}_{split}.csv"
+
+
+def preparation_path(save_folder: str | Path) -> Path:
+    """Where the report of a preparation is: ``rows`` of each manifest, and what else it has."""
+    return Path(save_folder) / "preparation.json"
+
+
+def preparation_report(save_folder: str | Path) -> dict[str, Any]:
+    """The report of the preparation of a folder; empty if there is none.
+
+    Raises
+    ------
+    ValueError
+        If it is damaged.
+    """
+    path = preparation_path(save_folder)
+    try:
+        report = json.loads(path.read_text(encoding="utf-8"))
+        if not isinstance(report["made_of"], dict):
+            raise ValueError("made_of is no object")
+    except FileNotFoundError:
+        return {}
+    except (ValueError, KeyError, TypeError) as error:
+        raise ValueError(
+            f"{path} is not a report of a preparation ({error!r}). Remove it to prepare again."
+        ) from error
+    return report
 
 
 def unlabelled_manifest(save_folder: str | Path) -> Path:

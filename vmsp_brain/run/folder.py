@@ -40,6 +40,8 @@ class RunFolder:
         Folders.
     scores, speakers : Path
         Results of the test.
+    data : Path
+        Which manifests it was begun with.
 
     Example
     -------
@@ -59,6 +61,7 @@ class RunFolder:
         self.tests = self.folder / "test"
         self.scores = self.folder / "results.json"
         self.speakers = self.folder / "speakers.csv"
+        self.data = self.folder / "data.json"
         self._lock = self.folder / "lock"
         self._holder = self.folder / "locked_by.txt"
 
@@ -129,6 +132,30 @@ class RunFolder:
             ) from None
         write_whole(self._holder, f"process {os.getpid()} on {socket.gethostname()}")
         return lock
+
+    # ---------------------------------------------------------------- data
+
+    def write_data(self, manifests: Mapping[str, Any]) -> None:
+        """Write what identifies the manifests that the run reads."""
+        write_whole(self.data, json.dumps(manifests, indent=1) + "\n")
+
+    def read_data(self) -> dict[str, Any] | None:
+        """What `write_data` wrote; None of a run of before it was written.
+
+        Raises
+        ------
+        ValueError
+            If it is damaged.
+        """
+        if not self.data.exists():
+            return None
+        try:
+            return dict(json.loads(self.data.read_text(encoding="utf-8")))
+        except (ValueError, TypeError) as error:
+            raise ValueError(
+                f"{self.data} is damaged: {error}. Remove it if you know that the corpus is as it "
+                "was when the run was begun."
+            ) from error
 
     # ---------------------------------------------------------------- results
 

@@ -6,17 +6,28 @@ preparation, since leaving them out would change the score.
 
 import csv
 import json
-import shutil
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from filelock import FileLock, Timeout
-
-from corpus.clips import ADVICE, Clip, ClipJournal
+from corpus.clips import Clip, ClipJournal
 from corpus.conversion import converted_path
+from corpus.manifest_folder import (
+    Contents,
+    alone_in,
+    changed_together,
+    check_contents,
+    contents,
+    is_prepared,
+)
+from corpus.report import (
+    LISTED,
+    advice,
+    print_report,
+    report_of,
+    stop_on_faulty_evaluation_rows,
+)
 from corpus.text import normalize_transcription, normalize_translation
 from corpus.tsv import (
     CorpusError,
@@ -27,13 +38,15 @@ from corpus.tsv import (
     read_rows,
     targets_by_language,
 )
-from corpus.unlabelled import prepare_unlabelled
-from vmsp_brain.data.manifests import COLUMNS, SPLITS, manifest_path
-from vmsp_brain.files import put_in_place, write_whole
+from vmsp_brain.data.manifests import (
+    COLUMNS,
+    SPLITS,
+    manifest_path,
+    preparation_path,
+    preparation_report,
+)
+from vmsp_brain.files import write_whole
 from vmsp_brain.names import check_language
-
-LISTED = 20
-"""Faulty rows that an error message lists; the report has all."""
 
 MAX_CHARACTERS = 2000
 """Of a transcription or a translation: decoders have positions for 2500 tokens."""
@@ -52,7 +65,8 @@ def prepare_covost(
     drop_faulty_evaluation_rows: bool = False,
     convert_audio: bool = False,
     workers: int | None = None,
-) -> None:
+    begun_with: Contents | None = None,
+) -> Contents:
     """Write the manifests and ``preparation.json``, a report of what was kept and left out.
 
     A killed run is resumed by calling again; a finished one is kept as long as the arguments and
@@ -78,11 +92,20 @@ def prepare_covost(
         Write every clip as 16 kHz FLAC to ``<language>/flac`` and let the manifests point there.
     workers : int, optional
         Threads that examine clips; as many as cores if not given.
+    begun_with : dict, optional
+        What this function returned to a run that goes on now: other manifests are refused, and
+        those that are there stay.
+
+    Returns
+    -------
+    dict
+        By manifest, the number of its utterances and its SHA-256.
 
     Raises
     ------
     CorpusError
-        If files are missing or malformed, a split is empty, or dev or test rows are faulty.
+        If files are missing or malformed, a split is empty, dev or test rows are faulty, or the
+        manifests are not those that the run was begun with.
     """
     data_folder, save_folder = Path(data_folder), Path(save_folder)
     _check_arguments(languages, pairs, min_duration, max_duration, workers)
@@ -96,28 +119,14 @@ def prepare_covost(
         "convert_audio": convert_audio,
         "files": _fingerprints(data_folder, sources),
     }
-    if not _is_prepared(save_folder, made_of):
-        save_folder.mkdir(parents=True, exist_ok=True)
-        with _alone_in(save_folder):
-            if not _is_prepared(save_folder, made_of):  # by the process that this one waited for
-                _prepare(data_folder, save_folder, sources, made_of, workers)
-                return
+    if not is_prepared(save_folder, made_of):
+        with alone_in(save_folder):
+            if not is_prepared(save_folder, made_of):  # by the process that this one waited for
+                _prepare(data_folder, save_folder, sources, made_of, workers, begun_with)
+                return contents(save_folder)
     print(f"{save_folder}: prepared already, kept.")
-
-
-@contextmanager
-def _alone_in(save_folder: Path) -> Iterator[None]:
-    """Keep other processes from preparing the same folder, even those of other machines."""
-    lock = FileLock(save_folder / "preparation.lock")
-    try:
-        lock.acquire(blocking=False)
-    except Timeout:
-        print(f"{save_folder}: another process prepares it; waiting for its end.", flush=True)
-        lock.acquire()
-    try:
-        yield
-    finally:
-        lock.release()
+    check_contents(save_folder, begun_with, before={})
+    return contents(save_folder)
 
 
 def _prepare(
@@ -126,6 +135,7 @@ def _prepare(
     sources: Sequence[Source],
     made_of: dict[str, Any],
     workers: int | None,
+    begun_with: Contents | None,
 ) -> None:
     languages, convert = made_of["languages"], made_of["convert_audio"]
     readings = [read_rows(data_folder, source) for source in sources]
@@ -136,48 +146,27 @@ def _prepare(
     _check_not_empty(rows, languages, "has no rows in the TSV files")
     clips = _check_clips(data_folder, save_folder, rows, workers, convert)
     for row in rows:
-        row.fault = row.fault or _fault(row, clips[_key(row)], *made_of["durations"])
-    report = {"made_of": made_of, "notes": notes, **_report(rows, clips)}
-    _print_report(report)
+        row.fault = row.fault or _fault(row, clips[row.clip], *made_of["durations"])
+    report = {"made_of": made_of, "notes": notes, **report_of(rows, clips)}
+    print_report(report)
     write_whole(save_folder / "rejected.json", _to_json(report["rejected"]))
     if not made_of["drop_faulty_evaluation_rows"]:
-        _stop_on_faulty_evaluation_rows(report, save_folder)
+        stop_on_faulty_evaluation_rows(report, save_folder)
     good = [row for row in rows if not row.fault]
     faults = Counter(row.fault for row in rows if row.fault)
     counts = ", ".join(f"{number:,} {fault}" for fault, number in faults.items())
-    _check_not_empty(good, languages, f"has no usable row ({counts})\n{_advice(faults)}".strip())
-    with _changed_together(save_folder) as new:
+    _check_not_empty(good, languages, f"has no usable row ({counts})\n{advice(faults)}".strip())
+    with changed_together(save_folder) as new:
+        report["rows"] = {}
         for language in languages:
             spoken = [row for row in good if row.language == language]
             names = _names_in_ids(spoken)
             for split in SPLITS:
                 chosen = [row for row in spoken if row.split == split]
                 path = manifest_path(new, language, split)
-                _write_manifest(path, chosen, clips, names, convert)
-        _report_path(new).write_text(_to_json(report), encoding="utf-8")
-
-
-@contextmanager
-def _changed_together(save_folder: Path) -> Iterator[Path]:
-    """A folder for new manifests and their report; they take the old ones' places at the end.
-
-    While they do, there is no report: what is half changed does not count as prepared.
-    """
-    new = save_folder / "new"
-    shutil.rmtree(new, ignore_errors=True)  # of a killed run
-    new.mkdir()
-    try:
-        yield new
-        _report_path(save_folder).unlink(missing_ok=True)
-        for path in sorted(new.glob("*.csv")):
-            put_in_place(path, save_folder / path.name)
-        put_in_place(_report_path(new), _report_path(save_folder))
-    finally:
-        shutil.rmtree(new)
-
-
-def _report_path(folder: Path) -> Path:
-    return folder / "preparation.json"
+                report["rows"][path.name] = _write_manifest(path, chosen, clips, names, convert)
+        preparation_path(new).write_text(_to_json(report), encoding="utf-8")
+        check_contents(new, begun_with, before=preparation_report(save_folder))
 
 
 def _check_arguments(
@@ -239,23 +228,6 @@ def _fingerprints(data_folder: Path, sources: Sequence[Source]) -> dict[str, lis
     return {name: [stat.st_size, stat.st_mtime_ns] for name, stat in sorted(stats.items())}
 
 
-def _is_prepared(save_folder: Path, made_of: dict[str, Any]) -> bool:
-    report_path = _report_path(save_folder)
-    try:
-        before = json.loads(report_path.read_text(encoding="utf-8"))["made_of"]
-    except FileNotFoundError:
-        return False
-    except (ValueError, KeyError, TypeError) as error:
-        raise CorpusError(
-            f"{report_path} is not a report of this script ({error!r}). Remove it to prepare again."
-        ) from error
-    return before == made_of and all(
-        manifest_path(save_folder, language, split).exists()
-        for language in made_of["languages"]
-        for split in SPLITS
-    )
-
-
 def _check_not_empty(rows: Sequence[Row], languages: Sequence[str], problem: str) -> None:
     present = {(row.language, row.split) for row in rows}
     empty = [f"{language} {split}" for language in languages for split in SPLITS]
@@ -266,10 +238,6 @@ def _check_not_empty(rows: Sequence[Row], languages: Sequence[str], problem: str
         )
 
 
-def _key(row: Row) -> str:
-    return f"{row.language}/clips/{row.path}"
-
-
 def _check_clips(
     data_folder: Path,
     save_folder: Path,
@@ -278,7 +246,7 @@ def _check_clips(
     convert: bool,
 ) -> dict[str, Clip]:
     journal = ClipJournal(save_folder / "clips.jsonl")
-    clips = {_key(row): (_clips(data_folder, row.language), row.path) for row in rows}
+    clips = {row.clip: (_clips(data_folder, row.language), row.path) for row in rows}
     return journal.check([(key, *where) for key, where in clips.items()], workers, convert)
 
 
@@ -301,69 +269,6 @@ def _fault(row: Row, clip: Clip, min_duration: float, max_duration: float) -> st
     return ""
 
 
-def _report(rows: Sequence[Row], clips: dict[str, Clip]) -> dict[str, Any]:
-    kept: dict[str, dict[str, dict[str, float]]] = {}
-    for row in rows:
-        if not row.fault:
-            split = kept.setdefault(row.language, {}).setdefault(
-                row.split, {"utterances": 0, "hours": 0.0}
-            )
-            split["utterances"] += 1
-            split["hours"] += clips[_key(row)].duration / 3600
-    rejected = [
-        {
-            "language": row.language,
-            "split": row.split,
-            "reason": row.fault,
-            "path": row.path,
-            "origin": row.origin,
-        }
-        for row in rows
-        if row.fault
-    ]
-    return {"kept": kept, "rejected": rejected}
-
-
-def _print_report(report: dict[str, Any]) -> None:
-    rejected = Counter(
-        (item["language"], item["split"], item["reason"]) for item in report["rejected"]
-    )
-    for language, splits in report["kept"].items():
-        kept = "   ".join(
-            f"{split} {found['utterances']:,} ({found['hours']:.2f} h)"
-            for split, found in sorted(splits.items(), key=lambda item: -item[1]["utterances"])
-        )
-        print(f"{language}: {kept}")
-    for (language, split, reason), count in sorted(rejected.items()):
-        print(f"{language}: {split}: {count:,} left out: {reason}")
-    if rejected:
-        print(_advice(reason for _, _, reason in rejected), end="")
-        print("Every row left out, with its file and line, is in rejected.json.")
-
-
-def _advice(faults: Iterable[str]) -> str:
-    """A line for each of these reasons whose name does not tell what to do."""
-    return "".join(f"{fault}: {ADVICE[fault]}.\n" for fault in sorted(ADVICE.keys() & set(faults)))
-
-
-def _stop_on_faulty_evaluation_rows(report: dict[str, Any], save_folder: Path) -> None:
-    faulty = [item for item in report["rejected"] if item["split"] != "train"]
-    if not faulty:
-        return
-    listed = [
-        f"  {item['origin']}: {item['language']} {item['split']} {item['path']}: {item['reason']}"
-        for item in faulty[:LISTED]
-    ]
-    if len(faulty) > LISTED:
-        listed.append(f"  ... and {len(faulty) - LISTED} more")
-    raise CorpusError(
-        f"{len(faulty)} dev or test rows cannot be used, and leaving them out would change the "
-        "score:\n" + "\n".join(listed) + f"\n{_advice(item['reason'] for item in faulty)}"
-        f"All are in {save_folder / 'rejected.json'}. Repair the corpus, or leave them "
-        "out knowingly with drop_faulty_evaluation_rows."
-    )
-
-
 def _names_in_ids(rows: Sequence[Row]) -> dict[str, str]:
     """A language's file names, by path: without suffix, unless IDs would be equal then."""
     names = {row.path: str(Path(row.path).with_suffix("")) for row in rows}
@@ -383,7 +288,9 @@ def _write_manifest(
     clips: dict[str, Clip],
     names: Mapping[str, str],
     converted: bool,
-) -> None:
+) -> int:
+    """Write a row for each translation of a clip, or one without; how many there are."""
+    written = 0
     with path.open("w", newline="", encoding="utf-8") as file:
         writer = csv.writer(file)
         writer.writerow(COLUMNS)
@@ -396,7 +303,7 @@ def _write_manifest(
                 writer.writerow(
                     (
                         clip_id,
-                        clips[_key(row)].duration,
+                        clips[row.clip].duration,
                         wav,
                         row.language,
                         normalize_transcription(row.sentence),
@@ -405,28 +312,9 @@ def _write_manifest(
                         row.speaker,
                     )
                 )
+                written += 1
+    return written
 
 
 def _to_json(value: Any) -> str:
     return json.dumps(value, indent=1, ensure_ascii=False) + "\n"
-
-
-def prepare_corpus(hparams: Mapping[str, Any]) -> None:
-    """The manifests that an experiment declares; what is there already is kept."""
-    prepare_covost(
-        hparams["data_folder"],
-        hparams["manifest_folder"],
-        hparams["languages"],
-        hparams["pairs"],
-        min_duration=hparams["min_duration"],
-        max_duration=hparams["max_duration"],
-        drop_faulty_evaluation_rows=hparams["drop_faulty_evaluation_rows"],
-        convert_audio=hparams["convert_audio"],
-    )
-    if hparams["unlabelled_folders"]:
-        prepare_unlabelled(
-            hparams["unlabelled_folders"],
-            hparams["output_folder"],
-            hparams["min_duration"],
-            hparams["max_duration"],
-        )

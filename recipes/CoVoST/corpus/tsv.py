@@ -55,6 +55,11 @@ class Row:
     translations: dict[str, str] = field(default_factory=dict)
     fault: str = ""
 
+    @property
+    def clip(self) -> str:
+        """Where its clip is in the corpus; all rows of a clip have it in common."""
+        return f"{self.language}/clips/{self.path}"
+
 
 @dataclass
 class Source:

@@ -6,7 +6,7 @@ import pytest
 import torch
 from speechbrain import parse_arguments
 
-from corpus.prepare import prepare_corpus
+from corpus.experiment import prepare_corpus
 from tests.helpers.commands import command, run
 from vmsp_brain.data.vocabularies import train_tokenizers
 from vmsp_brain.run.experiment_file import ExperimentFile

@@ -28,12 +28,12 @@ from vmsp_brain.method.conflict import mean_per_layer
 from vmsp_brain.method.hierarchy import Hierarchy
 from vmsp_brain.method.step import GradientStep
 from vmsp_brain.objectives import Objective
-from vmsp_brain.run.checkpoints import primary_metric
 from vmsp_brain.run.cost import EpochCost
 from vmsp_brain.run.evaluation import Evaluation
 from vmsp_brain.run.folder import RunFolder
 from vmsp_brain.run.mean_cosines import MeanCosines
 from vmsp_brain.run.out_of_memory import out_of_memory_names_the_batch
+from vmsp_brain.run.primary import primary_metric, primary_score
 from vmsp_brain.run.results import results_table
 from vmsp_brain.run.running_means import RunningMeans
 from vmsp_brain.run.scores import results
@@ -391,6 +391,8 @@ class VMSPBrain(sb.Brain):
         self.hierarchy.record_validation(valid_losses)
         meta = {"epoch": epoch, "WER": report.get("wer_mean"), "BLEU": report.get("bleu_mean")}
         meta["loss"] = float(np.mean(list(valid_losses.values())))
+        primary = self.hierarchy.levels[0].names
+        meta |= primary_score(primary, evaluation.hypotheses, valid_losses)
         self.checkpointer.save_and_keep_only(
             meta={key: value for key, value in meta.items() if value is not None},
             num_to_keep=self.hparams.checkpoints_to_keep,
@@ -404,7 +406,7 @@ class VMSPBrain(sb.Brain):
             self.termination.stop(f"epoch {epoch}; it is complete and saved. {GO_ON}")
 
     def primary_metric(self) -> dict[str, str]:
-        """How the best checkpoint is found, see `vmsp_brain.run.checkpoints.primary_metric`."""
+        """How the best checkpoint is found, see `vmsp_brain.run.primary.primary_metric`."""
         return primary_metric(self.hierarchy.levels[0].names)
 
     # ---------------------------------------------------------------- processes, data, randomness

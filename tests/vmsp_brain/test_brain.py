@@ -2,6 +2,7 @@
 
 import math
 from functools import partial
+from unittest.mock import Mock
 
 import pytest
 import torch
@@ -23,6 +24,9 @@ from vmsp_brain.method.hierarchy import Level
 from vmsp_brain.method.layer_selection import LayerSelection
 from vmsp_brain.method.penalties import ConstantPenalty
 from vmsp_brain.method.step import GradientStep
+from vmsp_brain.run.checkpoints import AtomicCheckpointer
+from vmsp_brain.run.evaluation import Evaluation
+from vmsp_brain.run.scores import Hypothesis, results
 
 CASES = [
     ("UAS", ["en", "fr", "de"], ["fr-en", "de-en"]),
@@ -327,6 +331,28 @@ def test_training_in_stages_leaves_the_other_stages_objectives_alone():
         trained = [n for n in brain.hierarchy.objectives if (n == "ssl") == ssl_is_trained]
         expected = sum(gradients[draw, name][key] / 2 for draw in (0, 1) for name in trained)
         torch.testing.assert_close(found[key], expected, rtol=1e-5, atol=1e-8)
+
+
+def test_the_best_checkpoint_is_the_best_of_the_primary_levels_own_languages(tmp_path):
+    """As of `by_language.yaml`: English alone is primary, and the mean of all is another's best."""
+    brain = make_brain([Level(["asr/en"]), Level(["*/fr*", "ssl"], penalty=ConstantPenalty(1.0))],
+                       ["en", "fr"], ["fr-en"])  # fmt: skip
+    brain.monitor, brain.cost, brain.train_stats = Mock(), Mock(), {}
+    brain.checkpointer = AtomicCheckpointer(tmp_path, {"model": brain.modules})
+    brain.hparams.checkpoints_to_keep = 1
+    words = {1: ("a b c d", "x x x x"), 2: ("a b c x", "a b c d"), 3: ("a b x x", "a b c d")}
+    for epoch, texts in words.items():
+        evaluation = Evaluation({})
+        for name, text in zip(("asr/en", "asr/fr"), texts, strict=True):
+            evaluation.hypotheses[name] = [Hypothesis("1", "a b c d", text)]
+        evaluation.losses.add({"asr/en": 1.0, "asr/fr": 1.0})
+        brain._end_validation(epoch, evaluation, results(evaluation.hypotheses))
+    best = brain.checkpointer.find_checkpoint(**brain.primary_metric())
+    assert best.meta["epoch"] == 1
+    assert best.meta["primary_WER"] == 0.0
+    assert best.meta["WER"] == 50.0
+    kept = brain.checkpointer.list_checkpoints()
+    assert sorted(checkpoint.meta["epoch"] for checkpoint in kept) == [1, 3]
 
 
 def test_running_out_of_memory_names_the_batch():

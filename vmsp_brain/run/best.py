@@ -6,8 +6,9 @@ import ruamel.yaml
 from hyperpyyaml import load_hyperpyyaml
 from speechbrain.utils.checkpoints import Checkpoint
 
-from vmsp_brain.run.checkpoints import AtomicCheckpointer, primary_metric
+from vmsp_brain.run.checkpoints import AtomicCheckpointer
 from vmsp_brain.run.folder import RunFolder
+from vmsp_brain.run.primary import primary_metric
 
 
 def best_checkpoint(run: RunFolder) -> Checkpoint:
@@ -48,7 +49,7 @@ def last_checkpoints(run: RunFolder, number: int) -> list[Checkpoint]:
 
 
 def run_metric(run: RunFolder) -> dict[str, str]:
-    """How a run's best checkpoint is found, see `vmsp_brain.run.checkpoints.primary_metric`."""
+    """How a run's best checkpoint is found, see `vmsp_brain.run.primary.primary_metric`."""
     stream = StringIO()
     ruamel.yaml.YAML().dump({"hierarchy": run.settings["hierarchy"]}, stream)
     hierarchy = load_hyperpyyaml(stream.getvalue())["hierarchy"]

@@ -1,4 +1,4 @@
-"""Checkpoints: which is the best one, and that each is whole or not there at all."""
+"""Checkpoints: each is whole or not there at all."""
 
 import logging
 import os
@@ -16,19 +16,6 @@ from speechbrain.utils.logger import get_logger
 from vmsp_brain.files import put_in_place
 
 logger = get_logger(__name__)
-
-
-def primary_metric(objectives: Sequence[str]) -> dict[str, str]:
-    """How the best checkpoint is found, by the primary level's objectives.
-
-    ``{"min_key": "WER"}`` if they recognize, else ``{"max_key": "BLEU"}`` if they translate, else
-    the least loss: keyword arguments for SpeechBrain's ``find_checkpoint``.
-    """
-    if any(name.startswith("asr/") for name in objectives):
-        return {"min_key": "WER"}
-    if any(name.startswith("st/") for name in objectives):
-        return {"max_key": "BLEU"}
-    return {"min_key": "loss"}
 
 
 class CheckpointError(ValueError):

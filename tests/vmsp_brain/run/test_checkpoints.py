@@ -16,7 +16,7 @@ from speechbrain.utils.checkpoints import (
     register_checkpoint_hooks,
 )
 
-from vmsp_brain.run.checkpoints import AtomicCheckpointer, CheckpointError, primary_metric
+from vmsp_brain.run.checkpoints import AtomicCheckpointer, CheckpointError
 
 
 @register_checkpoint_hooks
@@ -174,12 +174,6 @@ def test_saving_a_name_again_replaces_the_checkpoint(tmp_path):
     value.value = 2
     checkpointer.save_checkpoint(name="best")
     assert recovered(tmp_path) == [2]
-
-
-def test_the_best_checkpoint_is_the_primary_levels():
-    assert primary_metric(["asr/en", "st/fr-en"]) == {"min_key": "WER"}
-    assert primary_metric(["st/fr-en", "ssl"]) == {"max_key": "BLEU"}
-    assert primary_metric(["ssl"]) == {"min_key": "loss"}
 
 
 @pytest.mark.parametrize("damage", ["truncated", "foreign", "not a file of torch"])

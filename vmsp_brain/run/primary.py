@@ -1,0 +1,62 @@
+"""The score of the primary level's own objectives, by which a run's best checkpoint is chosen."""
+
+from collections.abc import Mapping, Sequence
+
+from vmsp_brain.run.scores import Hypothesis, bleu, word_error_rate
+
+METRICS = {"asr": ("min_key", "WER", word_error_rate), "st": ("max_key", "BLEU", bleu)}
+"""By task: which checkpoint is best, the score's name, the score."""
+
+
+def primary_metric(objectives: Sequence[str]) -> dict[str, str]:
+    """How the best checkpoint is found: keyword arguments for SpeechBrain's ``find_checkpoint``.
+
+    Arguments
+    ---------
+    objectives : list of str
+        The primary level's. If some recognize, the best checkpoint has their least mean WER; else,
+        if some translate, their highest mean BLEU; else their least mean loss.
+
+    Example
+    -------
+    >>> primary_metric(["asr/en", "st/fr-en"])
+    {'min_key': 'primary_WER'}
+    """
+    for task, (key, metric, _) in METRICS.items():
+        if _of_task(objectives, task):
+            return {key: f"primary_{metric}"}
+    return {"min_key": "primary_loss"}
+
+
+def primary_score(
+    objectives: Sequence[str],
+    hypotheses: Mapping[str, list[Hypothesis]],
+    losses: Mapping[str, float],
+) -> dict[str, float]:
+    """That score, under the key that `primary_metric` names; nothing if none is known (--debug).
+
+    Arguments
+    ---------
+    objectives : list of str
+        The primary level's.
+    hypotheses : dict
+        By objective, of a whole validation.
+    losses : dict
+        By objective, mean losses of the validation.
+    """
+    [key] = primary_metric(objectives).values()
+    for task, (_, _, score) in METRICS.items():
+        names = _of_task(objectives, task)
+        if names:
+            scores = [score(hypotheses[name]) for name in names if hypotheses.get(name)]
+            return {key: round(_mean(scores), 2)} if scores else {}
+    known = [losses[name] for name in objectives if name in losses]
+    return {key: _mean(known)} if known else {}
+
+
+def _of_task(objectives: Sequence[str], task: str) -> list[str]:
+    return [name for name in objectives if name.startswith(f"{task}/")]
+
+
+def _mean(values: Sequence[float]) -> float:
+    return sum(values) / len(values)

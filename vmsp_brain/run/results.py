@@ -15,7 +15,11 @@ def results_table(report: Mapping) -> str:
     for metric, title in (("wer", "WER % (lower is better)"), ("bleu", "BLEU (higher is better)")):
         if metric in report:
             lines += ["", f"Test {title}", "-" * 30]
-            lines += [f"{name:<12}{score:>8.2f}" for name, score in report[metric].items()]
+            of_characters = report.get("wer_of_characters", []) if metric == "wer" else []
+            lines += [
+                f"{name:<12}{score:>8.2f}{'  of characters' if name in of_characters else ''}"
+                for name, score in report[metric].items()
+            ]
             lines.append(f"{'mean':<12}{report[f'{metric}_mean']:>8.2f}")
     if "bleu_signature" in report:
         lines.append(f"\nsacreBLEU {report['bleu_signature']}")

@@ -1,10 +1,17 @@
 """What is measured: mean losses of an epoch, WER and CER (jiwer), BLEU and chrF (sacreBLEU)."""
 
-from collections.abc import Mapping
+import functools
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import jiwer
 import sacrebleu
+from speechbrain.utils.logger import get_logger
+
+from vmsp_brain.names import split_pair
+
+logger = get_logger(__name__)
 
 
 @dataclass
@@ -16,19 +23,26 @@ class Hypothesis:
     hypothesis: str
 
 
-def word_error_rate(hypotheses: list[Hypothesis]) -> float:
-    """Corpus-level word error rate in percent (jiwer)."""
-    references, predicted = _columns(hypotheses)
-    return 100.0 * jiwer.wer(references, predicted)
+WITHOUT_SPACES = ("ja", "km", "lo", "my", "th", "yue", "zh")
+"""Languages that are written without spaces between words: errors are counted in characters."""
 
 
-def bleu(hypotheses: list[Hypothesis]) -> float:
-    """Corpus BLEU with sacreBLEU's defaults, 0 to 100."""
-    references, predicted = _columns(hypotheses)
-    return sacrebleu.corpus_bleu(predicted, [references]).score
+def counts_characters(language: str) -> bool:
+    """Whether a language's word error rate is that of characters, the usual one for it."""
+    return language.partition("-")[0] in WITHOUT_SPACES
 
 
-def word_errors(hypotheses: list[Hypothesis]) -> dict[str, int]:
+def countable(text: str, language: str) -> str:
+    """The text with a space between what a word error rate counts: words or characters."""
+    return " ".join("".join(text.split())) if counts_characters(language) else text
+
+
+def word_error_rate(hypotheses: list[Hypothesis], language: str) -> float:
+    """Corpus-level word error rate in percent (jiwer), see `counts_characters`."""
+    return 100.0 * jiwer.wer(*_countable_columns(hypotheses, language))
+
+
+def word_errors(hypotheses: list[Hypothesis], language: str) -> dict[str, int]:
     """What the word error rate is made of (jiwer).
 
     Returns
@@ -36,21 +50,50 @@ def word_errors(hypotheses: list[Hypothesis]) -> dict[str, int]:
     dict
         ``words`` of the references, ``insertions``, ``deletions`` and ``substitutions``.
     """
-    found = jiwer.process_words(*_columns(hypotheses))
+    output = jiwer.process_words(*_countable_columns(hypotheses, language))
     return {
-        "words": found.hits + found.substitutions + found.deletions,
-        "insertions": found.insertions,
-        "deletions": found.deletions,
-        "substitutions": found.substitutions,
+        "words": output.hits + output.substitutions + output.deletions,
+        "insertions": output.insertions,
+        "deletions": output.deletions,
+        "substitutions": output.substitutions,
     }
 
 
-def character_error_rate(hypotheses: list[Hypothesis]) -> float:
-    """Corpus-level character error rate in percent (jiwer)."""
+def character_error_rate(hypotheses: list[Hypothesis], language: str) -> float:
+    """Corpus-level character error rate in percent, spaces are characters (jiwer)."""
     return 100.0 * jiwer.cer(*_columns(hypotheses))
 
 
-def chrf(hypotheses: list[Hypothesis]) -> float:
+def bleu_metric(pair: str) -> sacrebleu.BLEU:
+    """sacreBLEU's BLEU with its own choice of a tokenizer for the target language of a pair.
+
+    Where that needs a package which is not there (Japanese), characters are its tokens; its
+    signature says so, ``tok:char``.
+    """
+    _, target = split_pair(pair)
+    return sacrebleu.BLEU(**_tokenizer(target.partition("-")[0]))
+
+
+@functools.cache
+def _tokenizer(language: str) -> dict[str, Any]:
+    try:
+        sacrebleu.BLEU(trg_lang=language)
+    except RuntimeError as error:
+        logger.warning(
+            f"BLEU into {language} is that of characters (tok:char in its signature), not "
+            f"comparable with others' figures. {' '.join(str(error).split())}"
+        )
+        return {"tokenize": "char"}
+    return {"trg_lang": language}
+
+
+def bleu(hypotheses: list[Hypothesis], pair: str) -> float:
+    """Corpus BLEU with sacreBLEU's defaults for the target language, 0 to 100."""
+    references, predicted = _columns(hypotheses)
+    return bleu_metric(pair).corpus_score(predicted, [references]).score
+
+
+def chrf(hypotheses: list[Hypothesis], pair: str) -> float:
     """Corpus chrF2 with sacreBLEU's defaults (Popović, 2015), 0 to 100."""
     references, predicted = _columns(hypotheses)
     return sacrebleu.corpus_chrf(predicted, [references]).score
@@ -62,11 +105,11 @@ def signature(metric: sacrebleu.BLEU | sacrebleu.CHRF) -> str:
     return str(metric.get_signature())
 
 
-SCORES = {
+SCORES: dict[str, dict[str, Callable[[list[Hypothesis], str], float]]] = {
     "asr": {"wer": word_error_rate, "cer": character_error_rate},
     "st": {"bleu": bleu, "chrf": chrf},
 }
-"""What the objectives of each task are scored with."""
+"""What the objectives of each task are scored with, given the language or pair."""
 
 
 def results(hypotheses: Mapping[str, list[Hypothesis]]) -> dict:
@@ -81,29 +124,53 @@ def results(hypotheses: Mapping[str, list[Hypothesis]]) -> dict:
     -------
     dict
         ``wer``, ``cer`` and `word_errors` by language, ``bleu`` and ``chrf`` by pair; the scores'
-        means, such as ``wer_mean``; ``bleu_signature`` and ``chrf_signature``. What has no
+        means, such as ``wer_mean``; ``bleu_signature`` and ``chrf_signature``; if there are any,
+        ``wer_of_characters``, the languages whose ``wer`` counts characters. What has no
         hypotheses (``--debug`` evaluates few batches) is not there.
     """
     report: dict = {}
     for task, metrics in SCORES.items():
-        parts = {
-            name.partition("/")[2]: made
-            for name, made in hypotheses.items()
-            if name.startswith(f"{task}/") and made
+        texts = {
+            name.partition("/")[2]: spoken
+            for name, spoken in hypotheses.items()
+            if name.startswith(f"{task}/") and spoken
         }
-        if not parts:
+        if not texts:
             continue
         for metric, score in metrics.items():
-            scores = {part: score(made) for part, made in parts.items()}
+            scores = {part: score(spoken, part) for part, spoken in texts.items()}
             report[metric] = {part: round(value, 2) for part, value in scores.items()}
             report[f"{metric}_mean"] = round(sum(scores.values()) / len(scores), 2)
-        if task == "asr":
-            report["word_errors"] = {part: word_errors(made) for part, made in parts.items()}
-        else:
-            report["bleu_signature"] = signature(sacrebleu.BLEU())
-            report["chrf_signature"] = signature(sacrebleu.CHRF())
+        report |= _how_counted(texts) if task == "asr" else _signatures(texts)
     return report
+
+
+def _how_counted(texts: Mapping[str, list[Hypothesis]]) -> dict:
+    characters = [language for language in texts if counts_characters(language)]
+    return {
+        "word_errors": {
+            language: word_errors(spoken, language) for language, spoken in texts.items()
+        },
+        **({"wer_of_characters": characters} if characters else {}),
+    }
+
+
+def _signatures(pairs: Iterable[str]) -> dict[str, str]:
+    """Of BLEU one for all pairs, or where tokenizers differ one for each."""
+    by_pair = {pair: signature(bleu_metric(pair)) for pair in pairs}
+    different = list(dict.fromkeys(by_pair.values()))
+    listed = "; ".join(f"{pair} {text}" for pair, text in by_pair.items())
+    return {
+        "bleu_signature": different[0] if len(different) == 1 else listed,
+        "chrf_signature": signature(sacrebleu.CHRF()),
+    }
 
 
 def _columns(hypotheses: list[Hypothesis]) -> tuple[list[str], list[str]]:
     return [item.reference for item in hypotheses], [item.hypothesis for item in hypotheses]
+
+
+def _countable_columns(hypotheses: list[Hypothesis], language: str) -> tuple[list[str], list[str]]:
+    references, predicted = _columns(hypotheses)
+    count = functools.partial(countable, language=language)
+    return list(map(count, references)), list(map(count, predicted))

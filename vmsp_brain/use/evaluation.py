@@ -225,9 +225,10 @@ def write_speakers(
         of_speaker: dict[str, list[Hypothesis]] = {}
         for hypothesis in made:
             of_speaker.setdefault(speakers[hypothesis.id], []).append(hypothesis)
-        recognizes = name.startswith("asr/")
+        task, _, part = name.partition("/")
+        recognizes = task == "asr"
         metric, score = ("WER", word_error_rate) if recognizes else ("BLEU", bleu)
-        scored = [(speaker, len(own), score(own)) for speaker, own in of_speaker.items()]
+        scored = [(speaker, len(own), score(own, part)) for speaker, own in of_speaker.items()]
         scored.sort(key=lambda row: row[2], reverse=recognizes)
         rows += [[name, speaker, number, metric, f"{x:.2f}"] for speaker, number, x in scored]
     text = StringIO()

@@ -99,4 +99,6 @@ def _results(run: RunFolder, averaged: bool) -> str:
             lines.append(f"| {' | '.join([title, *(f'{x:.2f}' for x in scores.values())])} |")
     if "bleu_signature" in report:
         lines += ["", f"sacreBLEU `{report['bleu_signature']}`; WER by jiwer."]
+    if "wer_of_characters" in report:
+        lines += ["", f"Of {', '.join(report['wer_of_characters'])} it is that of characters."]
     return "\n".join(lines)

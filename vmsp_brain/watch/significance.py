@@ -7,16 +7,15 @@ result depends on the choice of test utterances, not on the seed of training.
 """
 
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import jiwer
-import sacrebleu
 from sacrebleu.metrics.base import Metric, Score
 from sacrebleu.significance import PairedTest
 
-from vmsp_brain.run.scores import Hypothesis
+from vmsp_brain.run.scores import Hypothesis, bleu_metric, countable
 
 SAMPLES = 1000
 """Resamples, sacreBLEU's default."""
@@ -43,7 +42,17 @@ class Compared:
 
 
 class WER(Metric):
-    """Word error rate (jiwer) as a metric of sacreBLEU: edits and words of every utterance."""
+    """Word error rate (jiwer) as a metric of sacreBLEU: edits and words of every utterance.
+
+    Arguments
+    ---------
+    language : str
+        See `vmsp_brain.run.scores.counts_characters`.
+    """
+
+    def __init__(self, language: str) -> None:
+        super().__init__()
+        self.language = language
 
     def _compute_score_from_stats(self, stats: Sequence[float]) -> Score:
         edits, words = stats
@@ -55,7 +64,7 @@ class WER(Metric):
         return self._compute_score_from_stats([sum(column) for column in zip(*stats, strict=True)])
 
     def _preprocess_segment(self, sent: str) -> str:
-        return sent
+        return countable(sent, self.language)
 
     def _extract_reference_info(self, refs: Sequence[str]) -> dict[str, str]:
         return {"reference": refs[0]}
@@ -67,37 +76,42 @@ class WER(Metric):
 
 
 class MeanOverLanguages(Metric):
-    """The mean of a metric's scores on several languages, as a metric of sacreBLEU.
+    """The mean of scores on several languages or pairs, as a metric of sacreBLEU.
 
     An utterance's statistics stand in its language's place, so a resample of all utterances is
     scored language by language.
 
     Arguments
     ---------
-    metric : Metric
-        Of sacreBLEU.
+    metrics : dict
+        Of sacreBLEU, one for each language; they are alike but for what they take for a word.
     languages : list of str
         Each utterance's.
     """
 
-    def __init__(self, metric: Metric, languages: Sequence[str]) -> None:
+    def __init__(self, metrics: Mapping[str, Metric], languages: Sequence[str]) -> None:
         super().__init__()
-        self.metric = metric
+        self.metrics = metrics
+        self.metric = next(iter(metrics.values()))
         self.languages = languages
-        self.places = {language: place for place, language in enumerate(dict.fromkeys(languages))}
+        self.places = {language: place for place, language in enumerate(metrics)}
 
     def _extract_corpus_statistics(
         self, hypotheses: Sequence[str], references: Sequence[Sequence[str]] | None
     ) -> list[list[float]]:
-        found = self.metric._extract_corpus_statistics(hypotheses, references)
-        self.num_refs = self.metric.num_refs
-        width = len(found[0])
         spread: list[list[float]] = []
-        for language, stats in zip(self.languages, found, strict=True):
+        for language, hypothesis, *texts in zip(
+            self.languages, hypotheses, *(references or ()), strict=True
+        ):
+            [stats] = self.metrics[language]._extract_corpus_statistics(
+                [hypothesis], [[text] for text in texts]
+            )
+            width = len(stats)
             row: list[float] = [0] * (width * len(self.places))
             start = width * self.places[language]
             row[start : start + width] = stats
             spread.append(row)
+        self.num_refs = self.metric.num_refs
         return spread
 
     def _compute_score_from_stats(self, stats: list[float]) -> Score:
@@ -118,7 +132,7 @@ class MeanOverLanguages(Metric):
     _compute_segment_statistics = None  # type: ignore[assignment]
 
 
-METRICS = {"wer": WER, "bleu": sacrebleu.BLEU}
+METRICS: dict[str, Callable[[str], Metric]] = {"wer": WER, "bleu": bleu_metric}
 
 
 def compare(made: Made, metric: str, baseline: str) -> dict[str, dict[str, Compared]]:
@@ -146,10 +160,11 @@ def compare(made: Made, metric: str, baseline: str) -> dict[str, dict[str, Compa
     Compared(score=25.0, p_value=0.000999000999000999)
     """
     parts = list(made[baseline])
-    found = {part: _paired_test(made, [part], METRICS[metric](), baseline) for part in parts}
+    metrics = {part: METRICS[metric](part) for part in parts}
+    compared = {part: _paired_test(made, [part], metrics[part], baseline) for part in parts}
     languages = [part for part in parts for _ in made[baseline][part]]
-    mean = MeanOverLanguages(METRICS[metric](), languages)
-    return {**found, "mean": _paired_test(made, parts, mean, baseline)}
+    mean = MeanOverLanguages(metrics, languages)
+    return {**compared, "mean": _paired_test(made, parts, mean, baseline)}
 
 
 def _paired_test(

@@ -1,10 +1,13 @@
 """Scores are jiwer's and sacreBLEU's own; running means survive a checkpoint."""
 
+import sys
+
 import jiwer
 import pytest
 import sacrebleu
 from speechbrain.utils.checkpoints import Checkpointer
 
+from vmsp_brain.run import scores
 from vmsp_brain.run.running_means import RunningMeans
 from vmsp_brain.run.scores import (
     Hypothesis,
@@ -27,29 +30,29 @@ def made(references=REFERENCES, predicted=PREDICTED) -> list[Hypothesis]:
 
 
 def test_word_error_rate_is_jiwers_in_percent():
-    assert word_error_rate(made()) == pytest.approx(100 * jiwer.wer(REFERENCES, PREDICTED))
+    assert word_error_rate(made(), "en") == pytest.approx(100 * jiwer.wer(REFERENCES, PREDICTED))
     # 1 substitution, 1 deletion, 1 insertion in 16 words: corpus level, not a mean of utterances
-    assert word_error_rate(made()) == pytest.approx(100 * 3 / 16)
+    assert word_error_rate(made(), "en") == pytest.approx(100 * 3 / 16)
 
 
 def test_word_error_rate_counts_words_heard_where_there_are_none():
-    assert word_error_rate(made(["", "a b"], ["x", "a b"])) == pytest.approx(50.0)
+    assert word_error_rate(made(["", "a b"], ["x", "a b"]), "en") == pytest.approx(50.0)
 
 
 def test_nothing_heard_is_all_words_deleted():
-    assert word_error_rate(made(predicted=["", "", ""])) == 100.0
+    assert word_error_rate(made(predicted=["", "", ""]), "en") == 100.0
 
 
 def test_bleu_is_sacrebleus():
     expected = sacrebleu.corpus_bleu(PREDICTED, [REFERENCES]).score
-    assert bleu(made()) == expected
+    assert bleu(made(), "fr-en") == expected
     assert 0 < expected < 100
 
 
 def test_perfect_hypotheses_score_0_and_100():
     perfect = made(predicted=REFERENCES)
-    assert word_error_rate(perfect) == 0
-    assert bleu(perfect) == pytest.approx(100)
+    assert word_error_rate(perfect, "en") == 0
+    assert bleu(perfect, "fr-en") == pytest.approx(100)
 
 
 def test_signatures_are_those_of_the_defaults():
@@ -60,17 +63,19 @@ def test_signatures_are_those_of_the_defaults():
 
 
 def test_word_errors_add_up_to_the_word_error_rate():
-    errors = word_errors(made())
+    errors = word_errors(made(), "en")
     assert errors == {"words": 16, "insertions": 1, "deletions": 1, "substitutions": 1}
     wrong = errors["insertions"] + errors["deletions"] + errors["substitutions"]
-    assert word_error_rate(made()) == pytest.approx(100 * wrong / errors["words"])
+    assert word_error_rate(made(), "en") == pytest.approx(100 * wrong / errors["words"])
 
 
 def test_character_error_rate_is_jiwers_and_chrf_is_sacrebleus():
-    assert character_error_rate(made()) == pytest.approx(100 * jiwer.cer(REFERENCES, PREDICTED))
+    assert character_error_rate(made(), "en") == pytest.approx(
+        100 * jiwer.cer(REFERENCES, PREDICTED)
+    )
     # "the" -> "a": 3 edits; " home" missing: 5; " today" inserted: 6; of 63 characters
-    assert character_error_rate(made()) == pytest.approx(100 * 14 / 63)
-    assert chrf(made()) == sacrebleu.corpus_chrf(PREDICTED, [REFERENCES]).score
+    assert character_error_rate(made(), "en") == pytest.approx(100 * 14 / 63)
+    assert chrf(made(), "fr-en") == sacrebleu.corpus_chrf(PREDICTED, [REFERENCES]).score
 
 
 def test_results_have_a_figure_per_objective_and_their_mean():
@@ -78,14 +83,52 @@ def test_results_have_a_figure_per_objective_and_their_mean():
         "asr/en": made(),
         "asr/fr": made(predicted=REFERENCES),
         "st/fr-en": made(),
-        "st/en-zh-CN": made(predicted=REFERENCES),
+        "st/en-de": made(predicted=REFERENCES),
     }
     report = results(hypotheses)
+    assert "wer_of_characters" not in report
     assert report["wer"] == {"en": 18.75, "fr": 0.0}
     assert report["wer_mean"] == pytest.approx(18.75 / 2, abs=0.01)
-    assert report["bleu"] == {"fr-en": round(bleu(made()), 2), "en-zh-CN": 100.0}
-    assert report["bleu_mean"] == pytest.approx((bleu(made()) + 100) / 2, abs=0.01)
+    assert report["bleu"] == {"fr-en": round(bleu(made(), "fr-en"), 2), "en-de": 100.0}
+    assert report["bleu_mean"] == pytest.approx((bleu(made(), "fr-en") + 100) / 2, abs=0.01)
     assert report["bleu_signature"] == signature(sacrebleu.BLEU())
+
+
+def test_chinese_and_japanese_errors_are_counted_in_characters():
+    """Written without spaces, a sentence would be one word, right or wrong as a whole."""
+    chinese = made(["我 喜欢猫", "好"], ["我喜欢狗", "好"])
+    assert word_error_rate(chinese, "zh-CN") == pytest.approx(100 * 1 / 5)
+    assert word_errors(chinese, "zh-CN")["words"] == 5
+    report = results({"asr/zh-CN": chinese, "asr/en": made()})
+    assert report["wer"] == {"zh-CN": 20.0, "en": 18.75}
+    assert report["wer_mean"] == pytest.approx((20 + 18.75) / 2, abs=0.01)
+    assert report["wer_of_characters"] == ["zh-CN"]
+
+
+def test_bleu_takes_sacrebleus_tokenizer_for_the_target_language():
+    references, predicted = ["我喜欢猫和狗。"], ["我喜欢猫和鸟。"]
+    expected = sacrebleu.corpus_bleu(predicted, [references], tokenize="zh").score
+    assert bleu(made(references, predicted), "en-zh-CN") == pytest.approx(expected)
+    assert expected > 1 > bleu(made(references, predicted), "zh-CN-en")
+    report = results({"st/en-zh-CN": made(references, predicted), "st/fr-en": made()})
+    chinese, english = report["bleu_signature"].split("; ")
+    assert chinese.startswith("en-zh-CN ") and "tok:zh" in chinese
+    assert english.startswith("fr-en ") and "tok:13a" in english
+
+
+def test_japanese_without_its_package_is_bleu_of_characters_and_says_so(monkeypatch, caplog):
+    """The package that finds its words may be there or not; here it is not."""
+    monkeypatch.setitem(sys.modules, "MeCab", None)
+    monkeypatch.delitem(sys.modules, "sacrebleu.tokenizers.tokenizer_ja_mecab", raising=False)
+    scores._tokenizer.cache_clear()
+    references, predicted = ["猫が好きです。"], ["犬が好きです。"]
+    with caplog.at_level("WARNING"):
+        report = results({"st/en-ja": made(references, predicted)})
+    scores._tokenizer.cache_clear()
+    expected = sacrebleu.corpus_bleu(predicted, [references], tokenize="char").score
+    assert report["bleu"]["en-ja"] == pytest.approx(expected, abs=0.01)
+    assert "tok:char" in report["bleu_signature"]
+    assert "tok:char in its signature" in caplog.text and "sacrebleu[ja]" in caplog.text
 
 
 def test_results_leave_out_tasks_without_objectives():

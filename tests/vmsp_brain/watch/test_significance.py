@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from tests.helpers.recorded_runs import make_hypotheses
-from vmsp_brain.run.scores import Hypothesis
+from vmsp_brain.run.scores import Hypothesis, results
 from vmsp_brain.watch.significance import SAMPLES, compare
 
 SYSTEMS = {
@@ -17,6 +17,11 @@ SYSTEMS = {
     "B": {"fr": make_hypotheses(3, 0.25), "de": make_hypotheses(4, 0.3)},
     "C": {"fr": make_hypotheses(5, 0.6), "de": make_hypotheses(6, 0.6)},
 }
+
+TRANSLATORS = {
+    name: {f"{p}-en": texts for p, texts in own.items()} for name, own in SYSTEMS.items()
+}
+"""The same texts as translations."""
 
 
 @pytest.mark.slow
@@ -32,7 +37,7 @@ def test_bleu_and_p_values_are_those_of_sacrebleus_command(tmp_path):
     command += ["--paired-bs", "--format", "json", "--width", "4"]
     done = subprocess.run(command, capture_output=True, text=True, check=True)
     expected = json.loads(done.stdout)
-    found = compare(SYSTEMS, "bleu", "A")["fr"]
+    found = compare(TRANSLATORS, "bleu", "A")["fr-en"]
     assert len(expected) == 3
     for system, compared in zip(expected, found.values(), strict=True):
         bleu = system["BLEU"]
@@ -80,11 +85,25 @@ def test_p_values_are_those_of_resampling_by_hand(metric, parts):
 
 
 def test_the_mean_is_that_of_the_languages_scores():
-    for metric in ("wer", "bleu"):
-        found = compare(SYSTEMS, metric, "A")
-        for name in SYSTEMS:
-            mean = (found["fr"][name].score + found["de"][name].score) / 2
-            assert found["mean"][name].score == pytest.approx(mean)
+    for metric, systems in (("wer", SYSTEMS), ("bleu", TRANSLATORS)):
+        found = compare(systems, metric, "A")
+        first, second, mean = found.values()
+        for name in systems:
+            expected = (first[name].score + second[name].score) / 2
+            assert mean[name].score == pytest.approx(expected)
+
+
+def test_languages_count_words_or_characters_and_take_their_own_tokenizer():
+    """As the results of a run do, whose figures a comparison must repeat."""
+    chinese = [Hypothesis("1", "我喜欢猫和狗。", "我喜欢猫和鸟。")]
+    english = [Hypothesis("2", "a cat sat down here", "a cat sat here")]
+    recognized = compare({"A": {"zh-CN": chinese, "en": english}}, "wer", "A")
+    translated = compare({"A": {"en-zh-CN": chinese, "fr-en": english}}, "bleu", "A")
+    report = results({"asr/zh-CN": chinese, "asr/en": english})
+    report |= results({"st/en-zh-CN": chinese, "st/fr-en": english})
+    for metric, compared in (("wer", recognized), ("bleu", translated)):
+        expected = {**report[metric], "mean": report[f"{metric}_mean"]}
+        assert {part: round(own["A"].score, 2) for part, own in compared.items()} == expected
 
 
 def test_a_far_system_is_significantly_worse():

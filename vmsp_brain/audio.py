@@ -3,12 +3,19 @@
 import functools
 import math
 
+import numpy as np
 import torchaudio
 from speechbrain.dataio import audio_io
 from torch import Tensor
 
 SAMPLE_RATE = 16_000
 """Sampling rate of the waveforms that all encoders take, in Hz."""
+
+SHORTEST = 0.025
+"""Seconds of audio that make a frame; less is refused."""
+
+SILENCE = 1e-4
+"""Amplitude, of at most 1, that is nothing but silence: three steps of 16 bit."""
 
 _REPAIR = (
     "Put the file back as it was, or prepare the corpus again without it (remove preparation.json "
@@ -39,6 +46,11 @@ def load_audio(wav: str) -> Tensor:
 def mono_at_model_rate(waveform: Tensor, rate: int) -> Tensor:
     """A waveform (channels, samples) of this rate in Hz as mono at 16 kHz, (samples,)."""
     return _resampler(rate)(waveform.mean(0))
+
+
+def is_silent(samples: Tensor | np.ndarray) -> bool:
+    """Whether samples, of which there are some, are equal but for silence; a level is not heard."""
+    return bool((samples.max() - samples.min()) / 2 <= SILENCE)
 
 
 def can_resample(rate: int) -> bool:

@@ -112,6 +112,12 @@ class Evaluation:
         for path, own in read.items():
             if any(utterance["wav"].startswith("$data_root") for utterance in own.values()):
                 raise ValueError(f"--data_folder: expected a folder, for {path} has $data_root.")
+            first = Path(next(iter(own.values()))["wav"]).absolute()
+            if not first.is_file():
+                raise ValueError(
+                    f"--data_folder: {first}, the first clip of {path}, is not there. Give the "
+                    "folder that holds <language>/clips."
+                )
         utterances: dict[str, dict[str, dict]] = {}
         for key, utterance in merged(read).items():
             utterances.setdefault(utterance["language"], {})[key] = utterance

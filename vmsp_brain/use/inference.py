@@ -8,13 +8,7 @@ from speechbrain.dataio import audio_io
 from speechbrain.inference.interfaces import Pretrained
 from torch import Tensor
 
-from vmsp_brain.audio import SAMPLE_RATE, mono_at_model_rate
-
-SHORTEST = 0.025
-"""Seconds of audio that make a frame; less is refused."""
-
-SILENCE = 1e-4
-"""Amplitude, of at most 1, that is nothing but silence: three steps of 16 bit."""
+from vmsp_brain.audio import SAMPLE_RATE, SHORTEST, SILENCE, is_silent, mono_at_model_rate
 
 
 class SpeechTranslator(Pretrained):
@@ -229,7 +223,7 @@ def _check_sound(path: str | Path, waveform: Tensor) -> None:
         raise ValueError(f"{path} holds {seconds:.3f} s of audio, expected at least {SHORTEST} s.")
     if not waveform.isfinite().all():
         raise ValueError(f"{path} has samples that are not finite numbers. Make the file anew.")
-    if waveform.abs().max() <= SILENCE:
+    if is_silent(waveform):
         raise ValueError(
             f"{path} is silent: no sample is above {SILENCE:g} of full scale. Expected speech."
         )

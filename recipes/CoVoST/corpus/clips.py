@@ -16,16 +16,13 @@ import soundfile
 from tqdm import tqdm
 
 from corpus.conversion import converted_path, one_torch_thread, write_converted
-from vmsp_brain.audio import can_resample
+from vmsp_brain.audio import can_resample, is_silent
 
 PADDING = 2 * 1152
 """Samples that may miss from what a header announces: two MPEG frames of encoder padding."""
 
 BLOCK = 2**22
 """Samples that are decoded at once, whatever a damaged header announces."""
-
-SILENCE = 2**-15
-"""Samples that differ by less, a step of 16 bits, are silent."""
 
 CHECKS = 2
 """To be raised when clips are examined in another way, so that old findings no longer count."""
@@ -123,7 +120,7 @@ def _fault_of_sound(samples: np.ndarray, rate: int, announced: int) -> str:
         return "sampling_rate"
     if not np.isfinite(samples).all():
         return "not_finite"
-    return "silent" if np.ptp(samples, axis=0).max() < SILENCE else ""
+    return "silent" if is_silent(samples) else ""
 
 
 class ClipJournal:

@@ -38,6 +38,7 @@ from corpus.tsv import (
     read_rows,
     targets_by_language,
 )
+from vmsp_brain.audio import SHORTEST
 from vmsp_brain.data.manifests import (
     COLUMNS,
     SPLITS,
@@ -262,7 +263,7 @@ def _fault(row: Row, clip: Clip, min_duration: float, max_duration: float) -> st
         return "empty_translation"
     if max(map(len, (transcription, *translations))) > MAX_CHARACTERS:
         return "too_long_text"
-    if trains and clip.duration < min_duration:
+    if clip.duration < (min_duration if trains else SHORTEST):
         return "too_short"
     if trains and clip.duration > max_duration:
         return "too_long"

@@ -53,6 +53,21 @@ def test_nothing_else_is_written_into_a_run(untrained_run: Path, tmp_path: Path,
     assert {path: path.read_bytes() for path in run.rglob("*") if path.is_file()} == before
 
 
+def test_a_corpus_that_is_elsewhere_is_said_before_anything_is_decoded(
+    untrained_run: Path, tmp_path
+):
+    manifest = tmp_path / "mine.csv"
+    rows = (untrained_run.parent / "manifests" / "en_test.csv").read_text()
+    manifest.write_text(
+        rows.replace(str(untrained_run.parent / "manifests"), "$data_root/en/clips")
+    )
+    asked = {"manifest": [manifest], "output": tmp_path / "out", "data_folder": "data"}
+    with pytest.raises(
+        ValueError, match=r"--data_folder: /.*/data/en/clips/en_test_0.wav, the first"
+    ):
+        Evaluation(str(untrained_run), **asked).run()
+
+
 @pytest.mark.parametrize("output", ["taken", "taken/deeper"])
 def test_an_output_that_is_a_file_is_refused_before_anything_is_decoded(
     untrained_run: Path, tmp_path: Path, monkeypatch, output

@@ -236,6 +236,13 @@ def test_only_training_rows_are_filtered_by_duration(corpus: Path, out: Path, ca
     assert len(rows_of(out, "fr", "test")) == TEST
 
 
+def test_a_test_clip_that_makes_no_frame_stops_the_run(corpus: Path, out: Path):
+    clip = corpus / "fr" / "clips" / f"fr_{TRAIN + DEV}.mp3"
+    soundfile.write(clip, np.sin(np.arange(300)), 16_000, format="WAV")
+    with pytest.raises(CorpusError, match=rf"fr test fr_{TRAIN + DEV}.mp3: too_short"):
+        prepare(corpus, out)
+
+
 def test_silent_clips_are_left_out_of_training_alone(corpus: Path, out: Path, capsys):
     for number in (0, TRAIN + DEV):
         write_clip(corpus / "fr" / "clips" / f"fr_{number}.mp3", volume=0.0)

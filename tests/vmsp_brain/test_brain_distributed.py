@@ -37,6 +37,8 @@ from vmsp_brain.brain import VMSPBrain
 from vmsp_brain.method.hierarchy import Level
 from vmsp_brain.method.penalties import ConstantPenalty
 from vmsp_brain.method.step import GradientStep
+from vmsp_brain.run import checkpoints
+from vmsp_brain.run.checkpoints import AtomicCheckpointer
 from vmsp_brain.run.scores import Hypothesis
 
 pytestmark = pytest.mark.slow
@@ -396,6 +398,31 @@ def test_every_process_knows_the_whole_evaluation(tmp_path):
         assert ids == {"asr/en": ["en-0-0", "en-0-1"], "asr/fr": ["fr-1-0"]}
         assert {language: float(wav[0]) for language, wav in samples.items()} == {"en": 0, "fr": 1}
         assert losses == {"asr/en": 1.5, "asr/fr": 1.0}
+
+
+# ---------------------------------------------------------------- checkpoints
+
+
+def save_twice(rank: int, folder: Path) -> None:
+    def slowly(partial: Path, path: Path) -> None:
+        time.sleep(0.5)
+        partial.replace(path)
+
+    checkpoints.put_in_place = slowly
+    checkpointer = AtomicCheckpointer(folder / "save", {"model": nn.Linear(1, 1)})
+    for _ in range(2):
+        checkpointer.save_checkpoint()
+        found = [checkpoint.path.name for checkpoint in checkpointer.list_checkpoints()]
+        with (folder / str(rank)).open("a") as file:
+            print(*sorted(found), file=file)
+
+
+def test_every_process_finds_a_checkpoint_that_was_saved(tmp_path):
+    """Else they do not agree on which to delete, and wait for each other for ever."""
+    in_processes(save_twice, tmp_path)
+    found = [(tmp_path / str(rank)).read_text() for rank in range(PROCESSES)]
+    assert found[0] == found[1]
+    assert [len(line.split()) for line in found[1].splitlines()] == [1, 2]
 
 
 # ---------------------------------------------------------------- a process that dies

@@ -10,7 +10,7 @@ from typing import Any
 
 import yaml
 from speechbrain.utils.checkpoints import CKPT_PREFIX, METAFNAME, Checkpoint, Checkpointer
-from speechbrain.utils.distributed import if_main_process
+from speechbrain.utils.distributed import ddp_barrier, if_main_process
 from speechbrain.utils.logger import get_logger
 
 from vmsp_brain.files import put_in_place
@@ -68,13 +68,17 @@ class AtomicCheckpointer(Checkpointer):
             ) from error
         finally:
             self.checkpoints_dir = folder
-        if checkpoint is None:  # not the main process
-            return None
-        path = folder / checkpoint.path.name
+        if checkpoint is not None:  # the main process
+            checkpoint = self._put_in_place(checkpoint)
+            logger.log(verbosity, f"Saved the checkpoint {checkpoint.path}")
+        ddp_barrier()  # else another process may count the checkpoints before this one is there
+        return checkpoint
+
+    def _put_in_place(self, checkpoint: Checkpoint) -> Checkpoint:
+        path = Path(self.checkpoints_dir) / checkpoint.path.name
         if path.exists():  # saved again under the same name
             shutil.rmtree(path)
         put_in_place(checkpoint.path, path)
-        logger.log(verbosity, f"Saved the checkpoint {path}")
         files = {key: path / file.name for key, file in checkpoint.paramfiles.items()}
         return Checkpoint(path, checkpoint.meta, files)
 

@@ -21,9 +21,9 @@ from vmsp_brain.data.vocabularies import load_tokenizers, train_tokenizers
 from vmsp_brain.files import write_whole
 from vmsp_brain.run.configuration import check_run_folder, save_configuration
 from vmsp_brain.run.environment import describe_environment
-from vmsp_brain.run.experiment_file import ExperimentFile
 from vmsp_brain.run.folder import RunFolder
 from vmsp_brain.run.init_from import adopt_tokenizers, start_from_earlier_run
+from vmsp_brain.run.options.command_line import open_experiment
 from vmsp_brain.run.user_errors import one_message
 from vmsp_brain.watch.parameter_table import parameter_table
 from vmsp_brain.watch.plots import save_run_figures
@@ -31,9 +31,8 @@ from vmsp_brain.watch.plots import save_run_figures
 
 def main(words: list[str]) -> None:
     """Prepare, train and test what the command line says."""
-    hparams_file, run_opts, overrides = sb.parse_arguments(words)
+    experiment, run_opts = open_experiment(words)
     run_opts = processes.join_group(run_opts)
-    experiment = ExperimentFile(hparams_file, overrides)
     run = RunFolder(experiment.document()["output_folder"])
     lock = run.lock() if if_main_process() else None  # noqa: F841  held until this function ends
     run_on_main(check_run_folder, args=[run, experiment])

@@ -218,8 +218,8 @@ def _check_objectives(levels: Sequence[Level], objectives: Sequence[str]) -> Non
         if not any(level.matches(name) for name in objectives):
             raise ValueError(
                 f"Level {number} of the hierarchy, {list(level.objectives)}, matches no objective. "
-                f"The objectives are {', '.join(objectives)}. Remove the level or correct its "
-                "patterns."
+                f"The objectives are {', '.join(objectives)}. Remove the level, correct its "
+                "patterns, or add languages or pairs."
             )
     for name in objectives:
         numbers = [str(number) for number, level in enumerate(levels, 1) if level.matches(name)]

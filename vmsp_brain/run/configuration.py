@@ -7,19 +7,10 @@ from vmsp_brain.files import write_whole
 from vmsp_brain.run.experiment_file import SAVED, ExperimentFile
 from vmsp_brain.run.folder import RunFolder
 from vmsp_brain.run.moved_paths import leaves, moved, tag_of
+from vmsp_brain.run.options.keys import OPTIONS
 
-MAY_CHANGE = {
-    "number_of_epochs",
-    "epoch_counter",
-    "num_workers",
-    "valid_batch_size",
-    "ckpt_interval_minutes",
-    "checkpoints_to_keep",
-    "cache_audio",
-    "valid_search",
-    "test_search",
-    "data_folder",
-}
+MAY_CHANGE = {name.partition("[")[0] for name, option in OPTIONS.items() if option.may_change}
+MAY_CHANGE |= {"epoch_counter"}  # made of number_of_epochs
 """Keys that may differ when a run goes on: they do not change what was trained so far."""
 
 

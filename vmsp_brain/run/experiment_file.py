@@ -6,6 +6,8 @@ it has a tag of its own (``!new:``): then it takes the place of the base's. Hype
 ``!include:`` does not serve here: at the root of a file it loses the overrides of the command line.
 """
 
+from collections.abc import Mapping
+from difflib import get_close_matches
 from io import StringIO
 from pathlib import Path
 from typing import Any
@@ -31,29 +33,62 @@ class ExperimentFile:
     ---------
     path : str
         The file.
-    overrides : str
-        YAML, as ``speechbrain.parse_arguments`` gives it; ``base`` may be overridden like any key.
+    overrides : str or dict
+        YAML, as ``speechbrain.parse_arguments`` gives it, or what it says; ``base`` may be
+        overridden like any key.
+
+    Attributes
+    ----------
+    tree : dict
+        What the file and its bases say, before overrides; references and objects are tagged nodes.
 
     Raises
     ------
     FileNotFoundError
         If the file or its base does not exist.
+    ValueError
+        If it is no YAML, or says nothing.
     """
 
-    def __init__(self, path: str, overrides: str) -> None:
+    def __init__(self, path: str, overrides: str | Mapping[str, Any]) -> None:
         self.path = Path(path)
-        self.overrides = ruamel.yaml.YAML().load(overrides) or {}
+        if isinstance(overrides, str):
+            overrides = ruamel.yaml.YAML().load(overrides) or {}
+        self.overrides = dict(overrides)
         self.text = _merged(self.path, self.overrides.pop("base", None))
         if self.text.startswith(SAVED):
             self.text = self._in_its_folder()
+        self.tree: dict[str, Any] = ruamel.yaml.YAML().load(self.text)
 
     def resolved(self) -> str:
-        """The file with all references and overrides resolved, as a run saves it."""
-        return resolve_references(self._stream(), self.overrides).getvalue()
+        """The file with all references and overrides resolved, as a run saves it.
+
+        Raises
+        ------
+        ValueError
+            If a reference leads nowhere; the message names the file.
+        """
+        try:
+            return resolve_references(self._stream(), self.overrides).getvalue()
+        except ValueError as error:
+            raise ValueError(f"{self.path}: {_text(error)}") from error
 
     def load(self) -> dict[str, Any]:
-        """Build everything the file declares."""
-        return load_hyperpyyaml(self._stream(), self.overrides)
+        """Build everything the file declares.
+
+        Raises
+        ------
+        ValueError
+            If something cannot be built from what the file says; the message names the file.
+        """
+        try:
+            return load_hyperpyyaml(self._stream(), self.overrides)
+        except (ValueError, ImportError) as error:
+            raise ValueError(f"{self.path}: {_text(error)}") from error
+        except TypeError as error:
+            if not _is_of_the_call(error):
+                raise
+            raise ValueError(f"{self.path}: {_text(error)}") from error
 
     def document(self) -> dict[str, Any]:
         """What is resolved, as YAML, without building what is in it."""
@@ -64,7 +99,7 @@ class ExperimentFile:
         run = RunFolder(self.path.parent)
         own = run.folder if run.configuration == self.path and run.is_run(run.folder) else None
         folder = self.overrides.get("output_folder", own)
-        return text_in_folder(self.text, folder) if folder else self.text
+        return text_in_folder(self.text, str(folder)) if folder else self.text
 
     def _stream(self) -> StringIO:
         stream = StringIO(self.text)
@@ -72,16 +107,18 @@ class ExperimentFile:
         return stream
 
 
-def _merged(path: Path, base: str | None) -> str:
-    if not path.is_file():
-        raise FileNotFoundError(f"{path}: there is no such experiment file.")
-    yaml = ruamel.yaml.YAML()
-    own = yaml.load(path.read_text(encoding="utf-8"))
+def _merged(path: Path, base: str | None, above: tuple[Path, ...] = ()) -> str:
+    text, own = _read(path)
     declared = own.pop("base", None)
     base = base or declared
     if base is None:
-        return path.read_text(encoding="utf-8")
-    merged = yaml.load(_merged(path.parent / base, None))
+        return text
+    if not isinstance(base, str):
+        raise ValueError(f"{path}: found the base {base}, expected a file such as uas.yaml.")
+    if path.resolve() in above:
+        raise ValueError(f"{path}: is its own base, by way of {', '.join(map(str, above))}.")
+    yaml = ruamel.yaml.YAML()
+    merged = yaml.load(_merged(path.parent / base, None, (*above, path.resolve())))
     # New keys come early, for others may refer to them, but after the seed: objects are made in the
     # order of their keys.
     place = 1 + list(merged).index(SEEDING) if SEEDING in merged else 0
@@ -101,3 +138,34 @@ def _update(base: CommentedMap, changes: CommentedMap) -> None:
             _update(base[key], value)
         else:
             base[key] = value
+
+
+def _read(path: Path) -> tuple[str, CommentedMap]:
+    """A file's text, and its keys."""
+    if not path.is_file():
+        beside = [file.name for file in path.parent.glob("*.yaml")]
+        meant = [path.with_name(name) for name in get_close_matches(path.name, beside, 1)]
+        near = "".join(f" Is {file} meant?" for file in meant)
+        raise FileNotFoundError(f"{path}: there is no such experiment file.{near}")
+    try:
+        text = path.read_text(encoding="utf-8")
+        own = ruamel.yaml.YAML().load(text)
+    except ruamel.yaml.error.MarkedYAMLError as error:
+        line = error.problem_mark.line + 1
+        raise ValueError(f"{path}, line {line}: is not YAML: {error.problem}.") from error
+    except (ruamel.yaml.YAMLError, UnicodeDecodeError) as error:
+        raise ValueError(f"{path}: is not YAML: {error}.") from error
+    if not isinstance(own, CommentedMap):
+        raise ValueError(f"{path}: found no keys, expected an experiment like hparams/uas.yaml.")
+    return text, own
+
+
+def _text(error: Exception) -> str:
+    """What an error says, in one line; HyperPyYAML puts the objects around in front."""
+    return " ".join(": ".join(map(str, error.args[-2:])).split())
+
+
+def _is_of_the_call(error: TypeError) -> bool:
+    """Whether it is about a name of an argument, as the file gives it, and no bug."""
+    says = str(error.args[-1])
+    return "unexpected keyword argument" in says or "required positional argument" in says

@@ -1,0 +1,385 @@
+"""The declaration of every key: its kind, what it does, and whether a run may go on with another.
+
+Defaults are in the experiment files alone. A key within another one is written as in HyperPyYAML's
+references: ``valid_search[beam_size]``, on the command line ``--valid_search={beam_size: 4}``.
+"""
+
+import re
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+
+from vmsp_brain.names import split_pair
+from vmsp_brain.run.options.kinds import Choice, Flag, Kind, ListOf, Number, Text, Whole
+
+
+@dataclass(frozen=True)
+class Option:
+    """A key.
+
+    Arguments
+    ---------
+    name : str
+        The key, or its path.
+    kind : Kind
+        Which values fit.
+    says : str
+        What it does, in a sentence.
+    null : str
+        What null means, if the key may be null.
+    may_change : bool
+        Whether a run may go on with another value: it does not change what was trained so far.
+    file : str
+        An experiment file that has it; none for options of the command line alone.
+    """
+
+    name: str
+    kind: Kind
+    says: str
+    null: str = ""
+    may_change: bool = False
+    file: str = "uas.yaml"
+
+    @property
+    def expected(self) -> str:
+        """What fits, in words."""
+        return self.kind.expected + (f", or null ({self.null})" if self.null else "")
+
+    def fits(self, value: Any) -> bool:
+        """Whether a value may be given."""
+        return bool(self.null) if value is None else self.kind.fits(value)
+
+
+@dataclass(frozen=True)
+class Relation:
+    """What several keys' values must satisfy together, or one's beyond its kind.
+
+    Arguments
+    ---------
+    keys : tuple of str
+        Their names.
+    holds : callable
+        Of the keys' values.
+    expected : str
+        In words, with what to do.
+    """
+
+    keys: tuple[str, ...]
+    holds: Callable[..., bool]
+    expected: str
+
+
+def _is_pair(text: str) -> bool:
+    try:
+        return bool(split_pair(text))
+    except ValueError:
+        return False
+
+
+def _is_device(text: str) -> bool:
+    try:
+        return bool(torch.device(text).type)
+    except RuntimeError:
+        return False
+
+
+FLAG = Flag()
+FOLDER = Text("a path (write ./2024 for a name that is a number)", "results/mine")
+NAME = Text("some text", "mine")
+SOURCE = Text("a folder, or a name on the Hugging Face hub", "results/mine")
+LANGUAGES = ListOf(
+    Text("", "fr", lambda text: bool(re.fullmatch(r"[a-z]{2,3}(-[A-Za-z]+)?", text))),
+    "language codes",
+    may_be_empty=False,
+)
+PAIRS = ListOf(Text("", "fr-en", _is_pair), "pairs of a source and a target language")
+SOME = Whole(least=1)
+SECONDS = Number(above=0)
+SHARE = Number(least=0, most=1)
+DROPPED = Number(least=0, below=1)
+POSITIVE_SHARE = Number(above=0, most=1)
+NOT_NEGATIVE = Number(least=0)
+RATE = Number(least=0, most=10)
+# Beyond these a model fits no machine: a slip of the pen.
+WIDTH = Whole(least=1, most=2**14)
+LAYERS = Whole(least=1, most=1000)
+VOCABULARY = Whole(least=5, most=10**6)  # four tokens are special
+OTHER_SCHEDULE = "with another schedule"
+PRECISION = Choice(("fp32", "bf16", "fp16"))
+
+_PATHS = (
+    Option("base", NAME, "The experiment file that has all other keys.", file="joint.yaml"),
+    Option("order", NAME, "The hierarchy's order, UAS or USA; the name of one of your own."),
+    Option("seed", Whole(least=0, most=2**32 - 1), "Seeds everything random."),
+    Option("data_folder", FOLDER, "The corpus.", may_change=True),
+    Option("output_folder", FOLDER, "Everything a run writes."),
+    Option("save_folder", FOLDER, "Checkpoints."),
+    Option("manifest_folder", FOLDER, "Manifests; runs that share them prepare the corpus once."),
+    Option("tokenizer_folder", FOLDER, "The SentencePiece vocabularies."),
+    Option("init_from", FOLDER, "An earlier run to start from.", null="from scratch"),
+    Option("train_log", FOLDER, "A text file with a line per epoch."),
+)
+
+_DATA = (
+    Option("languages", LANGUAGES, "The languages that are recognized, an objective each."),
+    Option("pairs", PAIRS, "What is translated, an objective each; sources are among languages."),
+    Option("min_duration", NOT_NEGATIVE, "Shorter training clips are left out (s)."),
+    Option("max_duration", SECONDS, "Longer training clips are left out (s)."),
+    Option("drop_faulty_evaluation_rows", FLAG, "Leaves out faulty dev and test rows."),
+    Option("unlabelled_folders", ListOf(FOLDER, "paths"), "More audio for self-supervision."),
+    Option("unlabelled_ratio", POSITIVE_SHARE, "Its share of every batch for self-supervision."),
+    Option("convert_audio", FLAG, "Copies clips as 16 kHz FLAC first; they are read faster."),
+    Option("num_workers", Whole(least=0, most=1024), "Processes that read audio.", may_change=True),
+    Option("cache_audio", FLAG, "Keeps decoded audio in memory.", may_change=True),
+)
+
+_TEXT = (
+    Option("token_type", Choice(("bpe", "unigram")), "SentencePiece's kind of vocabulary."),
+    Option("asr_vocab_size", VOCABULARY, "Tokens of each language's vocabulary."),
+    Option("st_vocab_size", VOCABULARY, "Tokens of each translation's vocabulary."),
+    Option("st_vocabulary", Choice(("joint", "separate")), "One for all pairs, or one for each."),
+)
+
+_TRAINING = (
+    Option("number_of_epochs", SOME, "Passes over the largest language.", may_change=True),
+    Option("ssl_epochs", Whole(), "Epochs of the first stage.", file="two_stage.yaml"),
+    Option("batch_size", SOME, "Utterances per language, draw and process."),
+    Option("ssl_batch_size", SOME, "Utterances for self-supervision per draw and process."),
+    Option("dynamic_batching", FLAG, "Makes batches of a duration, not of a number."),
+    Option("max_batch_length", SECONDS, "Seconds per language, draw and process, with padding."),
+    Option("ssl_max_batch_length", SECONDS, "Seconds for self-supervision, with padding."),
+    Option("num_buckets", SOME, "Buckets of similar durations; more means less padding."),
+    Option("max_batch_ex", SOME, "Utterances at most in a batch of a duration."),
+    Option(
+        "sampling_temperature",
+        Number(above=0, infinite="batches of all languages are equal"),
+        "How often small languages are read again; at 1 never.",
+    ),
+    Option("valid_batch_size", SOME, "Utterances in a batch of an evaluation.", may_change=True),
+    Option("grad_accumulation_factor", SOME, "Micro-batches per step."),
+    Option(
+        "max_grad_norm",
+        Number(above=0, infinite="no clipping"),
+        "Norm to which the encoder's gradient is clipped, and that of all heads together.",
+    ),
+    Option("ckpt_interval_minutes", NOT_NEGATIVE, "A killed run loses so much.", may_change=True),
+    Option("checkpoints_to_keep", SOME, "So many of the best and of the last.", may_change=True),
+    Option("encoder_lr", RATE, "The encoder's learning rate, at its peak."),
+    Option("head_lr", RATE, "The heads' learning rate, at its peak."),
+    Option("weight_decay", RATE, "AdamW's."),
+    Option("warmup_steps", Whole(least=0), "Steps over which the learning rates rise."),
+    Option("decay_steps", SOME, "Steps over which they fall to decay_factor.", OTHER_SCHEDULE),
+    Option("decay_factor", POSITIVE_SHARE, "Share of their peak to fall to.", OTHER_SCHEDULE),
+    Option("training_steps", SOME, "Steps until they are zero.", file="mini.yaml"),
+    Option("encoder_opt_class[fused]", FLAG, "One kernel for AdamW's step.", file="mini.yaml"),
+    Option("head_opt_class[fused]", FLAG, "One kernel for AdamW's step.", file="mini.yaml"),
+)
+
+_HIERARCHY = (
+    Option("gamma", Number(above=0), "MoDo: step size of λ."),
+    Option("rho", NOT_NEGATIVE, "MoDo: pulls λ towards uniform."),
+    Option("eta_1[start]", NOT_NEGATIVE, "Penalty between levels 1 and 2 in the first epoch."),
+    Option("eta_1[growth]", NOT_NEGATIVE, "Its growth per epoch."),
+    Option("eta_1[cap]", NOT_NEGATIVE, "What it grows to at most."),
+    Option("eta_2[start]", NOT_NEGATIVE, "Penalty between levels 2 and 3 in the first epoch."),
+    Option("eta_2[growth]", NOT_NEGATIVE, "Its growth per epoch."),
+    Option("eta_2[cap]", NOT_NEGATIVE, "What it grows to at most."),
+)
+
+_COST = (
+    Option("efficient", FLAG, "MoDo on those layers alone where objectives conflict."),
+    Option("update_weights_every", SOME, "Steps between two updates of λ."),
+    Option("sketch_size", SOME, "Columns of a sketch of a layer's rows.", null="the rows"),
+    Option("measure_every", SOME, "Steps between two measurements of conflict."),
+    Option("layer_selection[warm_up]", SOME, "Epochs before layers are selected."),
+    Option("layer_selection[threshold]", Number(least=-1, most=1), "A cosine under it conflicts."),
+    Option("layer_selection[max_layers]", SOME, "So many at most are selected.", null="no limit"),
+)
+
+_MODEL = (
+    Option("d_model", WIDTH, "Width of the encoder and of the decoders."),
+    Option("nhead", WIDTH, "Heads of attention."),
+    Option("d_ffn", WIDTH, "Width of the decoders' feed-forward networks."),
+    Option("dropout", DROPPED, "Share that is dropped."),
+    Option("conformer[d_model]", WIDTH, "As d_model, of the encoder."),
+    Option("conformer[nhead]", WIDTH, "As nhead, of the encoder."),
+    Option("conformer[dropout]", DROPPED, "As dropout, of the encoder."),
+    Option("conformer[num_layers]", LAYERS, "The encoder's layers."),
+    Option("conformer[d_ffn]", WIDTH, "Width of the encoder's feed-forward networks."),
+    Option("conformer[kernel_size]", WIDTH, "Frames that the encoder's convolutions see."),
+    Option(
+        "conformer[front_end_channels]",
+        Whole(least=2, most=2**12),
+        "Channels of the front-end's first convolution; the second has half.",
+    ),
+    Option("conformer[n_mels]", Whole(least=4, most=200), "Mel bands.", file="mini.yaml"),
+    Option("ssl[mask_start]", POSITIVE_SHARE, "Share of frames that begin a masked span."),
+    Option("ssl[mask_length]", SOME, "Frames of a masked span."),
+    Option("ssl[num_negatives]", WIDTH, "Frames to tell the right one from."),
+    Option("ssl[quantized_size]", WIDTH, "Width of quantized latents.", file="mini.yaml"),
+    Option("ssl[num_codes]", Whole(least=1, most=2**20), "Codes.", file="best_rq.yaml"),
+    Option("ssl[window]", SOME, "CPC: frames that are encoded together.", file="cpc.yaml"),
+    Option("ssl[steps]", LAYERS, "CPC: frames predicted after a window.", file="cpc.yaml"),
+    Option("objectives[recognition][num_layers]", LAYERS, "The decoder's layers."),
+    Option(
+        "objectives[recognition][d_ffn]", WIDTH, "As d_ffn, of recognition's.", file="mini.yaml"
+    ),
+    Option("objectives[recognition][label_smoothing]", DROPPED, "Of the attention loss."),
+    Option("objectives[recognition][ctc_weight]", SHARE, "CTC's share of the loss."),
+    Option("objectives[recognition][ctc_weight_decode]", SHARE, "CTC's share of a beam's score."),
+    Option("objectives[translation][num_layers]", LAYERS, "The decoder's layers."),
+    Option(
+        "objectives[translation][d_ffn]", WIDTH, "As d_ffn, of translation's.", file="mini.yaml"
+    ),
+    Option("objectives[translation][label_smoothing]", DROPPED, "Of the loss."),
+)
+
+_PRETRAINED = (
+    Option(
+        "wav2vec2_source",
+        SOURCE,
+        "A wav2vec 2.0, XLS-R, HuBERT or WavLM.",
+        null="another encoder",
+        file="uas_wav2vec2.yaml",
+    ),
+    Option("whisper_source", SOURCE, "A Whisper.", file="uas_whisper.yaml"),
+    Option("speechbrain_source", SOURCE, "A SpeechBrain model.", file="uas_speechbrain.yaml"),
+    Option("pretrained_folder", FOLDER, "Where downloads are kept.", file="uas_wav2vec2.yaml"),
+    Option("freeze_feature_extractor", FLAG, "Keeps convolutions.", file="uas_wav2vec2.yaml"),
+    Option(
+        "frozen_blocks",
+        Whole(least=0),
+        "The first blocks, and all below them, are kept as they are.",
+        file="uas_wav2vec2.yaml",
+    ),
+    Option("gradient_checkpointing", FLAG, "Less memory, more time.", file="uas_wav2vec2.yaml"),
+    Option(
+        "layer_decay",
+        POSITIVE_SHARE,
+        "Each layer's learning rate is this share of that of the layer above.",
+        file="uas_wav2vec2.yaml",
+    ),
+    Option("encoder[spec_augment]", FLAG, "Masks as its model says.", file="uas_wav2vec2.yaml"),
+    *(
+        Option(f"encoder[{part}]", NAME, "The part's key there.", file="uas_speechbrain.yaml")
+        for part in ("features", "normalize", "front_end", "conformer")
+    ),
+)
+
+_DECODING = tuple(
+    option
+    for stage in ("valid", "test")
+    for option in (
+        Option(f"{stage}_search[beam_size]", WIDTH, "Hypotheses that are kept.", may_change=True),
+        Option(
+            f"{stage}_search[max_decode_ratio]",
+            Number(above=0),
+            "Tokens per encoder frame at most.",
+            may_change=True,
+        ),
+    )
+)
+
+# SpeechBrain's, on the command line alone; max_grad_norm and others of them are keys above.
+_RUN = tuple(
+    Option(name, kind, says, null, may_change=True, file="")
+    for name, kind, says, null in (
+        ("test_only", FLAG, "Tests the best checkpoint without training.", ""),
+        ("debug", FLAG, "Runs a few batches of a few epochs, to see whether all works.", ""),
+        ("debug_batches", SOME, "So many batches.", ""),
+        ("debug_epochs", SOME, "So many epochs.", ""),
+        ("debug_persistently", FLAG, "Keeps the checkpoints of --debug.", ""),
+        (
+            "device",
+            Text("a device", "cuda:0", _is_device),
+            "Where it runs.",
+            "a GPU if there is one",
+        ),
+        ("distributed_backend", Choice(("nccl", "gloo", "mpi")), "How processes talk.", ""),
+        ("compile", FLAG, "Compiles the encoder's layers.", ""),
+        ("compile_using_dynamic_shape_tracing", FLAG, "Once for all lengths.", ""),
+        ("precision", PRECISION, "Of forwards in training.", ""),
+        ("eval_precision", PRECISION, "Of forwards in evaluations.", ""),
+        ("nonfinite_patience", Whole(least=0), "Batches of an epoch that may be not finite.", ""),
+        ("noprogressbar", FLAG, "Shows no progress bars.", ""),
+        ("tqdm_colored_bar", FLAG, "Colours them.", ""),
+        ("ckpt_interval_steps", Whole(least=0), "A killed run loses so many steps.", ""),
+        ("optimizer_step_limit", SOME, "Ends training after so many steps.", "all epochs"),
+        ("profile_training", FLAG, "Writes a profile for TensorBoard.", ""),
+        ("profile_warmup", SOME, "Steps before the profile.", ""),
+        ("profile_steps", SOME, "Steps of the profile.", ""),
+    )
+)
+
+OPTIONS = {
+    option.name: option
+    for group in (
+        _PATHS,
+        _DATA,
+        _TEXT,
+        _TRAINING,
+        _HIERARCHY,
+        _COST,
+        _MODEL,
+        _PRETRAINED,
+        _DECODING,
+        _RUN,
+    )
+    for option in group
+}
+"""Every key by its name."""
+
+
+RELATIONS = (
+    Relation(
+        ("min_duration", "max_duration"),
+        lambda least, most: least <= most,
+        "the first not above the second",
+    ),
+    Relation(
+        ("nhead", "d_model"),
+        lambda heads, width: width % heads == 0,
+        "an nhead that divides d_model, such as 4 and 256",
+    ),
+    Relation(
+        ("conformer[nhead]", "conformer[d_model]"),
+        lambda heads, width: width % (2 * heads) == 0,
+        "an nhead that divides d_model into even parts, such as 4 and 256",
+    ),
+    Relation(
+        ("conformer[kernel_size]",),
+        lambda size: size % 2 == 1,
+        "an odd number, such as 31",
+    ),
+    Relation(
+        ("warmup_steps", "decay_steps"),
+        lambda rise, fall: rise < fall,
+        "a decay_steps above warmup_steps, for it counts from the first step",
+    ),
+    Relation(
+        ("ckpt_interval_minutes", "ckpt_interval_steps"),
+        lambda minutes, steps: not (minutes and steps),
+        "one of the two, the other 0, such as --ckpt_interval_minutes=0",
+    ),
+    Relation(
+        ("ssl_epochs", "number_of_epochs"),
+        lambda first, epochs: 1 <= first < epochs,
+        "at least one epoch in each of the two stages, such as 1 and 4",
+    ),
+    *(
+        Relation(
+            (precision,),
+            lambda precision: precision != "fp16" or torch.cuda.is_available(),
+            "fp32 or bf16 on a machine without GPU",
+        )
+        for precision in ("precision", "eval_precision")
+    ),
+    Relation(
+        ("device",),
+        lambda device: not device.startswith("cuda") or torch.cuda.is_available(),
+        "cpu, since PyTorch finds no GPU here",
+    ),
+)
+"""What must hold beyond the kinds."""

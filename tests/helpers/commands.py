@@ -17,6 +17,7 @@ TINY = [
     "--nhead=4",
     "--d_ffn=32",
     "--conformer={num_layers: 1, d_ffn: 32, front_end_channels: 4, n_mels: 40}",
+    "--dynamic_batching=False",
     "--batch_size=2",
     "--ssl_batch_size=2",
     "--warmup_steps=2",

@@ -358,6 +358,6 @@ def test_the_best_checkpoint_is_the_best_of_the_primary_levels_own_languages(tmp
 def test_running_out_of_memory_names_the_batch():
     brain = make_brain("UAS", ["en", "fr"], ["fr-en"])
     brain.modules.objectives["st/fr-en"].loss = lambda *_: torch.empty(2**60)
-    message = r"batch of 2 utterances of fr, the longest of 0\.5 s \(fr1\)\. Lower batch_size"
+    message = r"batch of 2 utterances of fr, the longest of 0\.5 s \(fr1\)\. Lower max_batch_length"
     with pytest.raises(MemoryError, match=message):
         step_gradients(brain, make_batch(brain))

@@ -48,8 +48,10 @@ def load_data(
     Raises
     ------
     ValueError
-        If utterances are longer than the encoder takes, or two share an ID.
+        If utterances are longer than the encoder takes, or two share an ID; or if audio is to be
+        cached by processes that end with an epoch.
     """
+    _check_cache(hparams)
     train = read_manifests(hparams, "train")
     dev = read_manifests(hparams, "dev")
     test = read_manifests(hparams, "test")
@@ -154,6 +156,14 @@ def read_manifests(hparams: Mapping[str, Any], split: str) -> dict[str, dict[str
         )
         for language in hparams["languages"]
     }
+
+
+def _check_cache(hparams: Mapping[str, Any]) -> None:
+    if hparams["cache_audio"] and hparams["num_workers"]:
+        raise ValueError(
+            f"cache_audio: found True with num_workers: {hparams['num_workers']}, processes that "
+            "read audio and forget it after an epoch. Give --num_workers=0 or --cache_audio=False."
+        )
 
 
 def _check_durations(utterances: Utterances, split: str, max_seconds: float) -> None:

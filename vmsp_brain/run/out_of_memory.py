@@ -35,6 +35,6 @@ def out_of_memory_names_the_batch(source: str, part: PaddedBatch) -> Iterator[No
         raise MemoryError(
             f"Out of memory in a batch of {len(wavs)} utterances of {source}, the longest of "
             f"{wavs.shape[1] / SAMPLE_RATE:.1f} s ({part.id[int(lengths.argmax())]}). Lower "
-            "batch_size (or ssl_batch_size), with a larger grad_accumulation_factor in its place, "
-            "or lower max_duration."
+            "max_batch_length (without dynamic_batching batch_size; of ssl ssl_max_batch_length or "
+            "ssl_batch_size), with a larger grad_accumulation_factor in its place, or max_duration."
         ) from error

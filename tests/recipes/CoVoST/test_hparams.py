@@ -69,6 +69,13 @@ def test_order_languages_and_pairs_are_options(tmp_path, name, order, primary):
     assert hparams["hierarchy"].levels[2].names == ["ssl"]
 
 
+@pytest.mark.parametrize(
+    ("name", "dynamic"), [("uas.yaml", True), ("usa.yaml", True), ("mini.yaml", False)]
+)
+def test_batches_are_of_a_duration_where_utterances_differ_in_length(tmp_path, name, dynamic):
+    assert load(name, tmp_path)["dynamic_batching"] == dynamic
+
+
 def test_penalties_begin_and_grow_as_published(tmp_path):
     hierarchy = load("uas.yaml", tmp_path)["hierarchy"]
     assert hierarchy.penalties(1) == [0.1, 0.0]

@@ -48,7 +48,8 @@ def primary_score(
     for task, (_, _, score) in METRICS.items():
         names = _of_task(objectives, task)
         if names:
-            scores = [score(hypotheses[name]) for name in names if hypotheses.get(name)]
+            seen = [name for name in names if hypotheses.get(name)]
+            scores = [score(hypotheses[name], name.partition("/")[2]) for name in seen]
             return {key: round(_mean(scores), 2)} if scores else {}
     known = [losses[name] for name in objectives if name in losses]
     return {key: _mean(known)} if known else {}

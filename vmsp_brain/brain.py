@@ -27,6 +27,7 @@ from vmsp_brain.encoders.interface import check_layers
 from vmsp_brain.method.conflict import mean_per_layer
 from vmsp_brain.method.hierarchy import Hierarchy
 from vmsp_brain.method.step import GradientStep
+from vmsp_brain.names import text_key
 from vmsp_brain.objectives import Objective
 from vmsp_brain.run.cost import EpochCost
 from vmsp_brain.run.evaluation import Evaluation
@@ -147,7 +148,8 @@ class VMSPBrain(sb.Brain):
         return [{name: float(loss) for name, loss in draw.items()} for draw in collected]
 
     def _collect_source(self, draw: int, source: str, part: PaddedBatch) -> dict[str, Tensor]:
-        objectives = self._objectives(source, self.hierarchy.trained(self.epoch))
+        trained = self._objectives(source, self.hierarchy.trained(self.epoch))
+        objectives = [objective for objective in trained if _has_targets(objective, part)]
         if not objectives:
             return {}
         scales = {
@@ -173,12 +175,17 @@ class VMSPBrain(sb.Brain):
     def compute_losses(
         self, source: str, part: PaddedBatch, wanted: Container[str]
     ) -> tuple[Any, dict[str, Tensor]]:
-        """One encoder forward, and from it the loss of every wanted objective of the source."""
+        """One encoder forward, and from it the loss of every wanted objective of the source that
+        the batch has targets for."""
         objectives = self._objectives(source, wanted)
         if not objectives:
             return None, {}
         frames = objectives[0].encode(self.modules.encoder, part)
-        return frames, {objective.name: objective.loss(frames, part) for objective in objectives}
+        return frames, {
+            objective.name: objective.loss(frames, part)
+            for objective in objectives
+            if _has_targets(objective, part)
+        }
 
     def combine_gradients(self) -> None:
         """From the gradients to λ, to the encoder's ``.grad``, to the optimizers' step."""
@@ -322,8 +329,9 @@ class VMSPBrain(sb.Brain):
                 tokens = objective.search(frames, **options)
                 self.evaluation.add_tokens(objective.name, tokens, part)
                 self.evaluation.add_sample(source, part)
-        self.evaluation.losses.add({name: loss.item() for name, loss in losses.items()})
-        return torch.stack(list(losses.values())).mean().cpu()
+        values = {name: loss.item() for name, loss in losses.items()}
+        self.evaluation.losses.add(values)
+        return torch.tensor(list(values.values())).mean()
 
     def on_stage_start(self, stage: sb.Stage, epoch: int | None = None) -> None:
         """Forget the last evaluation."""
@@ -457,6 +465,13 @@ class VMSPBrain(sb.Brain):
         sequence = np.random.SeedSequence([self.hparams.seed, processes.rank(), *position])
         torch.manual_seed(int(sequence.generate_state(1, np.uint64)[0]))
         np.random.seed(sequence.generate_state(2)[1])  # transformers' masks draw from numpy
+
+
+def _has_targets(objective: Objective, part: PaddedBatch) -> bool:
+    """Whether a batch holds anything to learn from, such as one clip with this translation: else
+    the loss, zero, would count in the means."""
+    texts = getattr(part, text_key(objective.name), None)  # self-supervision has none
+    return texts is None or any(texts)
 
 
 def _gradient_norm(parameters: list[nn.Parameter]) -> float:

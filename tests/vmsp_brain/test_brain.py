@@ -14,16 +14,19 @@ from tests.helpers.oracles import (
     lambdas_of,
     make_batch,
     make_brain,
+    make_items,
     oracle_gradients,
     oracle_step,
     step_gradients,
 )
 from tests.helpers.small_models import ENCODERS, SSL
 from vmsp_brain.brain import VMSPBrain
+from vmsp_brain.data.batches import MultilingualBatch
 from vmsp_brain.method.hierarchy import Level
 from vmsp_brain.method.layer_selection import LayerSelection
 from vmsp_brain.method.penalties import ConstantPenalty
 from vmsp_brain.method.step import GradientStep
+from vmsp_brain.names import text_key
 from vmsp_brain.run.checkpoints import AtomicCheckpointer
 from vmsp_brain.run.evaluation import Evaluation
 from vmsp_brain.run.scores import Hypothesis, results
@@ -105,6 +108,29 @@ def test_a_gradient_scaler_changes_neither_lambda_nor_the_unscaled_update():
     found = step_gradients(scaled, make_batch(scaled))
     assert_close({name: value / 1024 for name, value in found.items()}, expected)
     assert scaled.lambdas() == pytest.approx(plain.lambdas(), rel=1e-6)
+
+
+def test_a_draw_without_targets_counts_in_no_mean():
+    """It has no loss; its row is zero."""
+    brain = make_brain("UAS", ["en", "fr"], ["fr-en"])
+    items = make_items(brain, 0, 1) + make_items(brain, 1, 2)
+    for draw, source, item in items:
+        if (draw, source) == (0, "fr"):
+            item |= {"st/fr-en": item["st/fr-en"][:0], text_key("st/fr-en"): ""}
+    batch = MultilingualBatch(items)
+    gradients = oracle_gradients(brain, batch)
+    expected, lambdas = oracle_step(brain, [gradients], lambdas_of(brain))
+    assert_close(step_gradients(brain, batch), expected)
+    for found, value in zip(lambdas_of(brain), lambdas, strict=True):
+        torch.testing.assert_close(found, value, rtol=1e-5, atol=1e-7)
+    assert brain.train_losses.counts == {"asr/en": 2, "asr/fr": 2, "st/fr-en": 1, "ssl": 2}
+    brain.hparams.valid_search = {}
+    brain.on_stage_start(Stage.VALID, 1)
+    for draw in (0, 1):
+        french = [(0, source, item) for d, source, item in items if (d, source) == (draw, "fr")]
+        brain.evaluate_batch(MultilingualBatch(french), Stage.VALID)
+    assert brain.evaluation.losses.counts == {"asr/fr": 2, "st/fr-en": 1}
+    assert all(value > 0.5 for value in brain.evaluation.losses.summary().values())
 
 
 def test_one_encoder_forward_serves_all_objectives_of_a_source():

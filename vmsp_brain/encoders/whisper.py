@@ -41,7 +41,7 @@ class WhisperEncoder(Encoder):
     frozen_blocks : int
         Keep the first blocks, and all below them, as they are.
     gradient_checkpointing : bool
-        Recompute activations in the backward pass: less memory, about a third more time.
+        Recompute activations in the backward passes, see `checkpoint_gradients`.
 
     Raises
     ------

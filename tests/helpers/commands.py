@@ -9,6 +9,7 @@ from contextlib import redirect_stderr, redirect_stdout
 from dataclasses import dataclass
 from pathlib import Path
 
+import pytest
 import torch
 
 ROOT = Path(__file__).parents[2]
@@ -65,6 +66,21 @@ def call(main: Callable[[list[str]], None], *words, check: bool = True) -> Done:
             code = end.code or 0
     assert code == 0 or not check, err.getvalue()
     return Done(code, out.getvalue(), err.getvalue())
+
+
+def train(*arguments, check: bool = True) -> Done:
+    """`run` of train.py, in this process."""
+    from train import main  # here, for it imports everything
+
+    with pytest.MonkeyPatch.context() as patch:  # a process of its own may log as it likes
+        patch.setattr("speechbrain.utils.logger.setup_logging", lambda *_: None)
+        patch.setattr(sys, "excepthook", sys.excepthook)
+        try:
+            return call(main, *command("train.py", *arguments)[2:], check=check)
+        except Exception as error:
+            if check:
+                raise
+            return Done(1, "", str(error))
 
 
 def run_script(name: str, *arguments, check: bool = True, **options) -> subprocess.CompletedProcess:

@@ -7,7 +7,7 @@ import torch
 from speechbrain import parse_arguments
 
 from corpus.experiment import prepare_corpus
-from tests.helpers.commands import command, run
+from tests.helpers.commands import command, train
 from vmsp_brain.data.vocabularies import train_tokenizers
 from vmsp_brain.run.experiment_file import ExperimentFile
 from vmsp_brain.run.init_from import adopt_tokenizers, start_from_earlier_run
@@ -24,8 +24,8 @@ def hparams_of(*arguments) -> dict:
 @pytest.fixture(scope="module")
 def first_run(mini_covost: Path, tmp_path_factory) -> Path:
     out = tmp_path_factory.mktemp("first") / "run"
-    run(
-        "train.py", "uas.yaml", mini_covost, out, "--languages=[en, fr]", "--pairs=[fr-en]",
+    train(
+        "uas.yaml", mini_covost, out, "--languages=[en, fr]", "--pairs=[fr-en]",
         "--number_of_epochs=1",
     )  # fmt: skip
     return out
@@ -38,8 +38,8 @@ def last(run_folder: Path, part: str) -> dict[str, torch.Tensor]:
 
 def test_a_language_is_added_to_a_trained_model(mini_covost, first_run, tmp_path, capsys):
     more = ("--languages=[en, fr, it]", "--pairs=[fr-en, it-en]", f"--init_from={first_run}")
-    arguments = ("train.py", "uas.yaml", mini_covost, tmp_path / "run", *more)
-    hparams = hparams_of(*arguments)
+    arguments = ("uas.yaml", mini_covost, tmp_path / "run", *more)
+    hparams = hparams_of("train.py", *arguments)
     adopt_tokenizers(hparams)
     prepare_corpus(hparams)
     train_tokenizers(hparams)
@@ -55,13 +55,13 @@ def test_a_language_is_added_to_a_trained_model(mini_covost, first_run, tmp_path
         assert theirs.read_bytes() == ours.read_bytes()
     assert "New heads: asr/it, st/it-en. Left out: none." in capsys.readouterr().out
 
-    done = run(*arguments, "--number_of_epochs=1")
+    done = train(*arguments, "--number_of_epochs=1")
     assert "New heads: asr/it, st/it-en." in done.stdout
     trained = last(tmp_path / "run", "objectives")
     for head in ("asr/en", "asr/it", "st/it-en"):
         moved = [n for n in before if n.startswith(head) and not torch.equal(before[n], trained[n])]
         assert moved, head
-    again = run(*arguments, "--number_of_epochs=1")  # its own checkpoint, not the earlier run's
+    again = train(*arguments, "--number_of_epochs=1")  # its own checkpoint, not the earlier run's
     assert "New heads" not in again.stdout
 
 
@@ -76,8 +76,8 @@ def test_a_language_is_added_to_a_trained_model(mini_covost, first_run, tmp_path
 def test_what_cannot_be_taken_over_stops_before_training(
     mini_covost, first_run, tmp_path, options, message
 ):
-    done = run(
-        "train.py", "uas.yaml", mini_covost, tmp_path / "run", "--languages=[en, fr]",
+    done = train(
+        "uas.yaml", mini_covost, tmp_path / "run", "--languages=[en, fr]",
         "--pairs=[fr-en]", f"--init_from={first_run}", *options, check=False,
     )  # fmt: skip
     assert done.returncode != 0

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from tests.helpers.commands import last_parameters, run
+from tests.helpers.commands import last_parameters, train
 from tests.helpers.saved_models import save_model
 from tests.helpers.saved_speechbrain_models import CONFORMER, TOGETHER, save_speechbrain_model
 from tests.helpers.small_models import small_encoder_of
@@ -30,8 +30,8 @@ def sources(tmp_path_factory) -> dict[str, Path]:
 @pytest.mark.parametrize("mode", [(), EFFICIENT], ids=["exact", "efficient"])
 @pytest.mark.parametrize("kind", ["wav2vec2", "whisper"])
 def test_a_pretrained_encoder_trains_and_tests(mini_covost, tmp_path, sources, kind, mode):
-    done = run(
-        "train.py", f"uas_{kind}.yaml", mini_covost, tmp_path / "run", *LANGUAGES,
+    done = train(
+        f"uas_{kind}.yaml", mini_covost, tmp_path / "run", *LANGUAGES,
         f"--{kind}_source={sources[kind]}", "--freeze_feature_extractor=True", *mode,
     )  # fmt: skip
     results = json.loads((tmp_path / "run" / "results.json").read_text())
@@ -51,8 +51,8 @@ def test_a_pretrained_encoder_trains_and_tests(mini_covost, tmp_path, sources, k
 
 def test_the_encoder_of_a_speechbrain_recipe_trains_and_tests(mini_covost, tmp_path):
     save_speechbrain_model(tmp_path / "model", TOGETHER, CONFORMER)
-    done = run(
-        "train.py", "uas_speechbrain.yaml", mini_covost, tmp_path / "run", *LANGUAGES,
+    done = train(
+        "uas_speechbrain.yaml", mini_covost, tmp_path / "run", *LANGUAGES,
         f"--speechbrain_source={tmp_path / 'model'}", "--d_model=", "--number_of_epochs=1",
     )  # fmt: skip
     results = json.loads((tmp_path / "run" / "results.json").read_text())
@@ -70,8 +70,8 @@ def test_the_encoder_of_a_speechbrain_recipe_trains_and_tests(mini_covost, tmp_p
 
 @pytest.mark.parametrize("ssl", ["cpc.yaml", "best_rq.yaml"])
 def test_other_self_supervision_on_a_pretrained_encoder(mini_covost, tmp_path, sources, ssl):
-    run(
-        "train.py", ssl, mini_covost, tmp_path / "run", *LANGUAGES, "--base=uas_wav2vec2.yaml",
+    train(
+        ssl, mini_covost, tmp_path / "run", *LANGUAGES, "--base=uas_wav2vec2.yaml",
         f"--wav2vec2_source={sources['wav2vec2']}", "--number_of_epochs=1",
     )  # fmt: skip
     log = (tmp_path / "run" / "train_log.txt").read_text()
@@ -92,8 +92,8 @@ def test_what_cannot_work_stops_before_training(
     if kind == "whisper":
         save_model("whisper", tmp_path / "whisper", seconds=1)
         options = [f"--whisper_source={tmp_path / 'whisper'}"]
-    done = run(
-        "train.py", f"uas_{kind}.yaml", mini_covost, tmp_path / "run", *LANGUAGES,
+    done = train(
+        f"uas_{kind}.yaml", mini_covost, tmp_path / "run", *LANGUAGES,
         f"--wav2vec2_source={sources['wav2vec2']}", *options, check=False,
     )  # fmt: skip
     assert done.returncode != 0

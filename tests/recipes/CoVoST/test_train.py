@@ -14,7 +14,7 @@ import torch
 import yaml
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
-from tests.helpers.commands import command, last_parameters, run, run_script
+from tests.helpers.commands import command, last_parameters, run, run_script, train
 from vmsp_brain.data.manifests import read_manifest
 from vmsp_brain.run.folder import RunFolder
 
@@ -96,16 +96,16 @@ def test_two_processes_train_with_torchrun(mini_covost: Path, tmp_path: Path):
 
 
 def test_debug_mode_runs_a_few_batches(mini_covost: Path, tmp_path: Path):
-    run(
-        "train.py", "uas.yaml", mini_covost, tmp_path / "run", "--languages=[en, fr]",
+    train(
+        "uas.yaml", mini_covost, tmp_path / "run", "--languages=[en, fr]",
         "--pairs=[fr-en]", "--debug", "--noprogressbar",
     )  # fmt: skip
     assert len((tmp_path / "run" / "train_log.txt").read_text().splitlines()) == 2
 
 
 def test_usa_trains_on_converted_clips_in_batches_of_a_duration(mini_covost: Path, tmp_path: Path):
-    run(
-        "train.py", "usa.yaml", mini_covost, tmp_path / "run", "--languages=[en, fr]",
+    train(
+        "usa.yaml", mini_covost, tmp_path / "run", "--languages=[en, fr]",
         "--pairs=[fr-en]", "--number_of_epochs=1", "--st_vocabulary=separate",
         "--convert_audio=True", "--dynamic_batching=True", "--max_batch_length=8.0",
         "--ssl_max_batch_length=8.0", "--num_buckets=5", "--sampling_temperature=2.0",
@@ -193,8 +193,8 @@ def _in_mid_epoch(out: Path, epoch: int) -> bool:
     ],
 )
 def test_wrong_settings_stop_with_a_message(mini_covost, tmp_path, options, message):
-    done = run(
-        "train.py", "uas.yaml", mini_covost, tmp_path / "run", "--languages=[en, fr]",
+    done = train(
+        "uas.yaml", mini_covost, tmp_path / "run", "--languages=[en, fr]",
         "--pairs=[fr-en]", *options, check=False,
     )  # fmt: skip
     assert done.returncode == 1
@@ -216,8 +216,8 @@ def test_another_configuration_in_the_same_folder_is_refused(uas_run, mini_covos
 def test_a_moved_run_is_trained_longer(uas_run, mini_covost: Path, tmp_path: Path):
     out = shutil.copytree(uas_run[0], tmp_path / "moved")
     first_epochs = (out / "train_log.txt").read_text()
-    done = run(
-        "train.py", "uas.yaml", mini_covost, out, "--languages=[en, es, it]",
+    done = train(
+        "uas.yaml", mini_covost, out, "--languages=[en, es, it]",
         "--pairs=[es-en, it-en]", "--checkpoints_to_keep=2", "--number_of_epochs=3",
     )  # fmt: skip
     assert "Training goes on to epoch 3 in place of 2." in done.stdout

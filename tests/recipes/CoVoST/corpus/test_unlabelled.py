@@ -8,7 +8,7 @@ import pytest
 import soundfile
 
 from corpus.unlabelled import prepare_unlabelled
-from tests.helpers.commands import run
+from tests.helpers.commands import train
 from vmsp_brain.data.batches import MultilingualBatch, MultilingualDataset
 from vmsp_brain.data.loading import _batching
 from vmsp_brain.data.manifests import read_manifest, unlabelled_dataset, unlabelled_manifest
@@ -125,8 +125,8 @@ def ssl_batching(size: int, ratio: float) -> dict:
 
 @pytest.mark.slow
 def test_a_run_reads_it(mini_covost, folder, tmp_path):
-    done = run(
-        "train.py", "uas.yaml", mini_covost, tmp_path / "run", "--languages=[en, fr]",
+    done = train(
+        "uas.yaml", mini_covost, tmp_path / "run", "--languages=[en, fr]",
         "--pairs=[fr-en]", f"--unlabelled_folders=[{folder}]", "--number_of_epochs=1",
     )  # fmt: skip
     assert "Unlabelled audio: 4 files" in done.stdout  # long.wav is under max_duration

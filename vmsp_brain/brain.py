@@ -4,6 +4,7 @@ This is the one place that knows both the speech side (encoder, objectives, batc
 algorithmic side (gradient rows, hierarchy).
 """
 
+import logging
 from collections.abc import Container, Mapping
 from functools import partial
 from pathlib import Path
@@ -404,6 +405,7 @@ class VMSPBrain(sb.Brain):
         self.checkpointer.save_and_keep_only(
             meta={key: value for key, value in meta.items() if value is not None},
             num_to_keep=self.hparams.checkpoints_to_keep,
+            verbosity=logging.DEBUG,
             ckpt_predicate=lambda checkpoint: checkpoint.meta["end-of-epoch"],
             **{f"{key}s": [metric] for key, metric in self.primary_metric().items()},
         )

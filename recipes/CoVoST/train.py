@@ -9,6 +9,7 @@ was stopped goes on where it was when the same command is given again.
 """
 
 import sys
+from pathlib import Path
 
 import speechbrain as sb
 from speechbrain.utils.distributed import if_main_process, run_on_main
@@ -21,7 +22,7 @@ from vmsp_brain.data.vocabularies import load_tokenizers, train_tokenizers
 from vmsp_brain.files import write_whole
 from vmsp_brain.run.configuration import check_run_folder, save_configuration
 from vmsp_brain.run.environment import describe_environment
-from vmsp_brain.run.folder import RunFolder
+from vmsp_brain.run.folder import LOGGING, RunFolder
 from vmsp_brain.run.init_from import adopt_tokenizers, start_from_earlier_run
 from vmsp_brain.run.options.command_line import open_experiment
 from vmsp_brain.run.user_errors import one_message
@@ -37,7 +38,7 @@ def main(words: list[str]) -> None:
     lock = run.lock() if if_main_process() else None  # noqa: F841  held until this function ends
     run_on_main(check_run_folder, args=[run, experiment])
     hparams = experiment.load()
-    sb.create_experiment_directory(run.folder, save_env_desc=False)
+    sb.create_experiment_directory(run.folder, log_config=LOGGING, save_env_desc=False)
     run_on_main(write_whole, args=[run.environment, describe_environment()])
     run_on_main(save_configuration, args=[run, experiment])
     run_on_main(adopt_tokenizers, args=[hparams])
@@ -76,6 +77,20 @@ def main(words: list[str]) -> None:
     )
     run_on_main(brain.monitor.write_hyperparameters)
     run_on_main(save_run_figures, args=[hparams["output_folder"]])
+    run_on_main(print, args=[_whats_next(run)])
+
+
+def _whats_next(run: RunFolder) -> str:
+    """Where a run's results are, and what can be done with it."""
+    command, language = f"python {Path(sys.argv[0]).parent}", run.settings["languages"][0]
+    return f"""
+Scores      {run.scores}
+Hypotheses  {run.tests}, beside their references
+Figures     {run.figures}
+Watch       tensorboard --logdir {run.tensorboard}
+Test again  {command}/evaluate.py {run.folder} --split dev --output {run.folder}_dev
+Export      {command}/export.py {run.folder} my_model
+Use         {command}/transcribe.py speech.mp3 --language {language} --model {run.folder}"""
 
 
 if __name__ == "__main__":

@@ -115,6 +115,7 @@ class AtomicCheckpointer(Checkpointer):
                 "folder is damaged, remove it: the run goes on from the checkpoint before it, or "
                 "from the start. If it is of another model, choose another output_folder."
             ) from error
+        logger.info(f"Loaded the checkpoint {checkpoint.path}")
 
 
 def refused_write(folder: Path) -> OSError | None:

@@ -20,6 +20,9 @@ from vmsp_brain.run.curves import Curve, read_events
 from vmsp_brain.run.moved_paths import moved
 from vmsp_brain.run.scores import Hypothesis
 
+LOGGING = Path(__file__).with_name("logging.yaml")
+"""What goes to a run's log, and what people read."""
+
 _TEST_AGAIN = "Let train.py end, or run evaluate.py on the run, to write it anew."
 _COLUMNS = "id\treference\thypothesis"
 

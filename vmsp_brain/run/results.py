@@ -1,26 +1,70 @@
-"""Scores as tables for people."""
+"""Scores as lines for people."""
 
+import textwrap
 from collections.abc import Mapping
 
+WIDTH = 100
+_INDENT = 28
+_NO_BREAK = "\u00a0"
 
-def results_table(report: Mapping) -> str:
-    """Test WER per language and BLEU per pair as a table for people.
+
+def score_lines(title: str, rows: Mapping[str, Mapping[str, float]]) -> str:
+    """A line for each measure, broken where there are many languages.
+
+    Arguments
+    ---------
+    title : str
+        What was measured, such as ``Epoch 3 of 9, loss 4.51``; alone, if there are no values.
+    rows : dict
+        By measure, values by name.
+
+    Example
+    -------
+    >>> print(score_lines("Test", {"WER %": {"en": 2.89, "fr": 1.4}, "BLEU": {"fr-en": 75.61}}))
+    Test                        WER %  en 2.89   fr 1.40
+                                BLEU   fr-en 75.61
+    """
+    lines: list[str] = []
+    for measure, values in rows.items():
+        cells = [f"{name} {value:.2f}".replace(" ", _NO_BREAK) for name, value in values.items()]
+        lines += textwrap.wrap(
+            "   ".join(cells),
+            WIDTH,
+            initial_indent=f"{'' if lines else title:<{_INDENT}}{measure:<7}",
+            subsequent_indent=" " * (_INDENT + 7),
+            break_on_hyphens=False,
+        )
+    return "\n".join(lines or [title]).replace(_NO_BREAK, " ")
+
+
+def score_rows(report: Mapping) -> dict[str, dict[str, float]]:
+    """WER of each language, BLEU of each pair, with their means, as `score_lines` takes them.
+
+    A language whose errors are counted in characters says so.
 
     Arguments
     ---------
     report : dict
         From `vmsp_brain.run.scores.results`.
     """
-    lines = []
-    for metric, title in (("wer", "WER % (lower is better)"), ("bleu", "BLEU (higher is better)")):
+    of_characters = report.get("wer_of_characters", [])
+    rows = {}
+    for metric, title in (("wer", "WER %"), ("bleu", "BLEU")):
         if metric in report:
-            lines += ["", f"Test {title}", "-" * 30]
-            of_characters = report.get("wer_of_characters", []) if metric == "wer" else []
-            lines += [
-                f"{name:<12}{score:>8.2f}{'  of characters' if name in of_characters else ''}"
-                for name, score in report[metric].items()
-            ]
-            lines.append(f"{'mean':<12}{report[f'{metric}_mean']:>8.2f}")
-    if "bleu_signature" in report:
-        lines.append(f"\nsacreBLEU {report['bleu_signature']}")
-    return "\n".join(lines) + "\n"
+            rows[title] = {
+                f"{name} (characters)" if name in of_characters else name: score
+                for name, score in {**report[metric], "mean": report[f"{metric}_mean"]}.items()
+            }
+    return rows
+
+
+def results_table(report: Mapping) -> str:
+    """The scores of a test, and how sacreBLEU made them.
+
+    Arguments
+    ---------
+    report : dict
+        From `vmsp_brain.run.scores.results`.
+    """
+    table = score_lines("Test", score_rows(report))
+    return f"{table}\nsacreBLEU {report['bleu_signature']}" if "bleu_signature" in report else table

@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from types import SimpleNamespace
 
 from speechbrain.utils.distributed import if_main_process
+from speechbrain.utils.logger import get_logger
 from torch import Tensor
 from torch.utils.tensorboard import SummaryWriter
 
@@ -17,8 +18,11 @@ from vmsp_brain.method.conflict import (
 from vmsp_brain.method.layer_selection import LayerSelection
 from vmsp_brain.run.curves import numbered_tag
 from vmsp_brain.run.folder import RunFolder
+from vmsp_brain.run.results import score_lines, score_rows
 from vmsp_brain.run.scores import Hypothesis
 from vmsp_brain.watch.plots import draw_conflicts, draw_conflicts_by_layer
+
+logger = get_logger(__name__)
 
 SHOWN = 3
 """Utterances of each objective whose hypotheses are shown."""
@@ -107,7 +111,7 @@ class Monitor:
         valid_losses: Mapping[str, float],
         report: Mapping,
     ) -> None:
-        """Write an epoch's log line and curves.
+        """Write an epoch's log line and curves, and say its scores.
 
         Arguments
         ---------
@@ -136,7 +140,12 @@ class Monitor:
                 **{f"loss {name}": value for name, value in valid_losses.items()},
                 **means,
             },
+            verbose=False,
         )
+        total = getattr(self.hparams, "number_of_epochs", "?")
+        loss = sum(valid_losses.values()) / len(valid_losses)
+        title = f"Epoch {epoch} of {total}, loss {loss:.2f}"
+        logger.info(score_lines(title, score_rows(report)))
         for group, values in {
             "penalty": penalties,
             "learning_rate": rates,

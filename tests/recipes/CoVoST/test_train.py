@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -27,7 +28,7 @@ def test_results_agree_with_the_table_and_the_hypotheses(uas_run):
     assert set(results["wer"]) == {"en", "es", "it"}
     assert set(results["bleu"]) == {"es-en", "it-en"}
     for name, score in {**results["wer"], **results["bleu"]}.items():
-        assert f"{name:<12}{score:>8.2f}" in printed
+        assert f" {name} {score:.2f}" in printed
     assert results["wer_mean"] == pytest.approx(sum(results["wer"].values()) / 3, abs=0.01)
     assert results["bleu_signature"].startswith("nrefs:1|case:mixed")
     for name in ("asr_en", "asr_es", "asr_it", "st_es-en", "st_it-en"):
@@ -42,7 +43,12 @@ def test_tensorboard_shows_all_that_is_watched(uas_run):
     objectives = ["asr/en", "asr/es", "asr/it", "st/es-en", "st/it-en", "ssl"]
     for group in ("loss_train", "loss_valid", "lambda", "gradient_norm"):
         assert {f"{group}/{name}" for name in objectives} <= curves.keys()
-    assert {"penalty/eta_1", "penalty/eta_2", "WER_valid/it", "BLEU_valid/it-en"} <= curves.keys()
+    assert {
+        "penalty/eta_1_st_under_asr",
+        "penalty/eta_2_ssl_under_st",
+        "WER_valid/it",
+        "BLEU_valid/it-en",
+    } <= curves.keys()
     assert {
         "learning_rate/encoder",
         "learning_rate/heads",
@@ -87,7 +93,7 @@ def test_two_processes_train_with_torchrun(mini_covost: Path, tmp_path: Path):
     )
     assert done.returncode == 0, done.stdout + done.stderr
     assert set(json.loads((tmp_path / "run" / "results.json").read_text())["wer"]) == {"en", "fr"}
-    assert done.stdout.count("Test WER") == 1
+    assert done.stdout.count("Test  ") == 1
     manifests = tmp_path / "run" / "manifests"
     for objective, language in (("asr_en", "en"), ("asr_fr", "fr"), ("st_fr-en", "fr")):
         rows = read_manifest(manifests / f"{language}_test.csv", mini_covost)
@@ -210,6 +216,27 @@ def test_another_configuration_in_the_same_folder_is_refused(uas_run, mini_covos
     assert "holds a run with another configuration" in done.stderr
     assert "languages[1]: was es, is now fr" in done.stderr
     assert (out / "results.json").read_text() == before
+
+
+@pytest.mark.slow
+def test_what_people_read_is_short_and_ends_with_what_to_do_next(uas_run):
+    out, printed = uas_run
+    lines = printed.splitlines()
+    assert len(lines) < 40
+    assert not [line for line in lines if line.startswith("speechbrain.") or len(line) > 400]
+    for epoch in (1, 2):
+        [line] = [line for line in lines if line.startswith(f"Epoch {epoch} of 2, loss ")]
+        assert re.search(r"WER %  en \d+\.\d\d   es \d+\.\d\d   it \d+\.\d\d   mean \d", line)
+    end = printed.partition("sacreBLEU")[2]
+    for path in ("results.json", "test", "figures", "tensorboard"):
+        assert str(out / path) in end
+        assert (out / path).exists()
+    for name in ("evaluate.py", "export.py", "transcribe.py"):
+        [script] = re.findall(rf"python (\S+/{re.escape(name)}) ", end)
+        assert Path(script).is_file()
+    log = (out / "log.txt").read_text()
+    assert "speechbrain.utils.epoch_loop - INFO - Going into epoch 1" in log
+    assert "Epoch 2 of 2, loss" in log
 
 
 @pytest.mark.slow

@@ -69,6 +69,20 @@ def test_an_epoch_is_a_log_line_and_points_on_every_curve(monitor: Monitor):
         assert part in line
 
 
+def test_an_epoch_says_how_far_it_is_and_its_scores(monitor: Monitor, caplog):
+    monitor.hparams.number_of_epochs = 9
+    report = {"wer": {"fr": 50.0, "en": 30.0}, "wer_mean": 40.0, "bleu": {"fr-en": 5.0}}
+    with caplog.at_level("INFO"):
+        monitor.write_epoch(
+            3, {"eta_1": 0.3}, {"ssl": 1.0}, {}, {"ssl": 1.5}, {"asr/fr": 2.0, "ssl": 4.0},
+            {**report, "bleu_mean": 5.0},
+        )  # fmt: skip
+    assert caplog.messages == [
+        "Epoch 3 of 9, loss 3.00     WER %  fr 50.00   en 30.00   mean 40.00\n"
+        "                            BLEU   fr-en 5.00   mean 5.00"
+    ]
+
+
 def test_lambda_has_its_own_time(monitor: Monitor):
     monitor.write_lambdas({"asr/fr": 0.25}, 11)
     monitor.write_lambdas({"asr/fr": 0.5}, 21)

@@ -111,40 +111,77 @@ PRECISION = Choice(("fp32", "bf16", "fp16"))
 
 _PATHS = (
     Option("base", NAME, "The experiment file that has all other keys.", file="joint.yaml"),
-    Option("order", NAME, "The hierarchy's order, UAS or USA; the name of one of your own."),
-    Option("seed", Whole(least=0, most=2**32 - 1), "Seeds everything random."),
-    Option("data_folder", FOLDER, "The corpus.", may_change=True),
-    Option("output_folder", FOLDER, "Everything a run writes."),
-    Option("save_folder", FOLDER, "Checkpoints."),
-    Option("manifest_folder", FOLDER, "Manifests; runs that share them prepare the corpus once."),
-    Option("tokenizer_folder", FOLDER, "The SentencePiece vocabularies."),
-    Option("init_from", FOLDER, "An earlier run to start from.", null="from scratch"),
+    Option(
+        "order", NAME, "Primary level first: UAS or USA; or a name for a hierarchy of your own."
+    ),
+    Option("seed", Whole(least=0, most=2**32 - 1), "Seed of all that is random."),
+    Option("data_folder", FOLDER, "The folder of the corpus.", may_change=True),
+    Option("output_folder", FOLDER, "The folder of everything that a run writes."),
+    Option("save_folder", FOLDER, "The folder of checkpoints."),
+    Option(
+        "manifest_folder",
+        FOLDER,
+        "The folder of manifests; runs that share it prepare the corpus once.",
+    ),
+    Option("tokenizer_folder", FOLDER, "The folder of SentencePiece vocabularies."),
+    Option(
+        "init_from",
+        FOLDER,
+        "The output_folder of an earlier run to start from.",
+        null="from scratch",
+    ),
     Option("train_log", FOLDER, "A text file with a line per epoch."),
 )
 
 _DATA = (
     Option("languages", LANGUAGES, "The languages that are recognized, an objective each."),
-    Option("pairs", PAIRS, "What is translated, an objective each; sources are among languages."),
+    Option(
+        "pairs",
+        PAIRS,
+        "The pairs that are translated, an objective each; sources are among languages.",
+    ),
     Option("min_duration", NOT_NEGATIVE, "Shorter training clips are left out (s)."),
     Option("max_duration", SECONDS, "Longer training clips are left out (s)."),
-    Option("drop_faulty_evaluation_rows", FLAG, "Leaves out faulty dev and test rows."),
-    Option("unlabelled_folders", ListOf(FOLDER, "paths"), "More audio for self-supervision."),
-    Option("unlabelled_ratio", POSITIVE_SHARE, "Its share of every batch for self-supervision."),
+    Option(
+        "drop_faulty_evaluation_rows",
+        FLAG,
+        "Leaves out faulty dev and test rows, which changes the scores.",
+    ),
+    Option(
+        "unlabelled_folders",
+        ListOf(FOLDER, "paths"),
+        "Folders of more audio for self-supervision (wav, flac, mp3).",
+    ),
+    Option(
+        "unlabelled_ratio",
+        POSITIVE_SHARE,
+        "The share of unlabelled_folders in every batch for self-supervision.",
+    ),
     Option("convert_audio", FLAG, "Copies clips as 16 kHz FLAC first; they are read faster."),
     Option("num_workers", Whole(least=0, most=1024), "Processes that read audio.", may_change=True),
-    Option("cache_audio", FLAG, "Keeps decoded audio in memory.", may_change=True),
+    Option(
+        "cache_audio",
+        FLAG,
+        "Keeps decoded audio in memory, for a corpus of a few hours.",
+        may_change=True,
+    ),
 )
 
 _TEXT = (
     Option("token_type", Choice(("bpe", "unigram")), "SentencePiece's kind of vocabulary."),
     Option("asr_vocab_size", VOCABULARY, "Tokens of each language's vocabulary."),
-    Option("st_vocab_size", VOCABULARY, "Tokens of each translation's vocabulary."),
-    Option("st_vocabulary", Choice(("joint", "separate")), "One for all pairs, or one for each."),
+    Option("st_vocab_size", VOCABULARY, "Tokens of the vocabulary of translation."),
+    Option("st_vocabulary", Choice(("joint", "separate")), "Whether all pairs share a vocabulary."),
 )
 
 _TRAINING = (
     Option("number_of_epochs", SOME, "Passes over the largest language.", may_change=True),
-    Option("ssl_epochs", Whole(), "Epochs of the first stage.", file="two_stage.yaml"),
+    Option(
+        "ssl_epochs",
+        Whole(),
+        "Epochs of the first stage, which is self-supervised.",
+        file="two_stage.yaml",
+    ),
     Option("batch_size", SOME, "Utterances per language, draw and process."),
     Option("ssl_batch_size", SOME, "Utterances for self-supervision per draw and process."),
     Option("dynamic_batching", FLAG, "Makes batches of a duration, not of a number."),
@@ -164,48 +201,91 @@ _TRAINING = (
         Number(above=0, infinite="no clipping"),
         "Norm to which the encoder's gradient is clipped, and that of all heads together.",
     ),
-    Option("ckpt_interval_minutes", NOT_NEGATIVE, "A killed run loses so much.", may_change=True),
-    Option("checkpoints_to_keep", SOME, "So many of the best and of the last.", may_change=True),
+    Option(
+        "ckpt_interval_minutes",
+        NOT_NEGATIVE,
+        "Minutes between two checkpoints within an epoch; 0: none.",
+        may_change=True,
+    ),
+    Option(
+        "checkpoints_to_keep",
+        SOME,
+        "How many of the best checkpoints, and of the last, are kept.",
+        may_change=True,
+    ),
     Option("encoder_lr", RATE, "The encoder's learning rate, at its peak."),
     Option("head_lr", RATE, "The heads' learning rate, at its peak."),
-    Option("weight_decay", RATE, "AdamW's."),
-    Option("warmup_steps", Whole(least=0), "Steps over which the learning rates rise."),
-    Option("decay_steps", SOME, "Steps over which they fall to decay_factor.", OTHER_SCHEDULE),
-    Option("decay_factor", POSITIVE_SHARE, "Share of their peak to fall to.", OTHER_SCHEDULE),
-    Option("training_steps", SOME, "Steps until they are zero.", file="mini.yaml"),
-    Option("encoder_opt_class[fused]", FLAG, "One kernel for AdamW's step.", file="mini.yaml"),
-    Option("head_opt_class[fused]", FLAG, "One kernel for AdamW's step.", file="mini.yaml"),
+    Option("weight_decay", RATE, "Weight decay of AdamW."),
+    Option(
+        "warmup_steps",
+        Whole(least=0),
+        "Optimizer steps over which the learning rates rise to their peak.",
+    ),
+    Option(
+        "decay_steps",
+        SOME,
+        "Optimizer steps until the learning rates are at decay_factor.",
+        OTHER_SCHEDULE,
+    ),
+    Option(
+        "decay_factor",
+        POSITIVE_SHARE,
+        "Share of their peak to which the learning rates fall.",
+        OTHER_SCHEDULE,
+    ),
+    Option(
+        "training_steps",
+        SOME,
+        "Optimizer steps until the learning rates are zero.",
+        file="mini.yaml",
+    ),
+    Option("encoder_opt_class[fused]", FLAG, "Makes AdamW's step in one kernel.", file="mini.yaml"),
+    Option("head_opt_class[fused]", FLAG, "Makes AdamW's step in one kernel.", file="mini.yaml"),
 )
 
 _HIERARCHY = (
     Option("gamma", Number(above=0), "MoDo: step size of λ."),
     Option("rho", NOT_NEGATIVE, "MoDo: pulls λ towards uniform."),
     Option("eta_1[start]", NOT_NEGATIVE, "Penalty between levels 1 and 2 in the first epoch."),
-    Option("eta_1[growth]", NOT_NEGATIVE, "Its growth per epoch."),
-    Option("eta_1[cap]", NOT_NEGATIVE, "What it grows to at most."),
+    Option("eta_1[growth]", NOT_NEGATIVE, "Growth of that penalty per epoch."),
+    Option("eta_1[cap]", NOT_NEGATIVE, "What that penalty grows to at most."),
     Option("eta_2[start]", NOT_NEGATIVE, "Penalty between levels 2 and 3 in the first epoch."),
-    Option("eta_2[growth]", NOT_NEGATIVE, "Its growth per epoch."),
-    Option("eta_2[cap]", NOT_NEGATIVE, "What it grows to at most."),
+    Option("eta_2[growth]", NOT_NEGATIVE, "Growth of that penalty per epoch."),
+    Option("eta_2[cap]", NOT_NEGATIVE, "What that penalty grows to at most."),
 )
 
 _COST = (
-    Option("efficient", FLAG, "MoDo on those layers alone where objectives conflict."),
-    Option("update_weights_every", SOME, "Steps between two updates of λ."),
-    Option("sketch_size", SOME, "Columns of a sketch of a layer's rows.", null="the rows"),
-    Option("measure_every", SOME, "Steps between two measurements of conflict."),
+    Option("efficient", FLAG, "Applies MoDo on those layers alone where objectives conflict."),
+    Option("update_weights_every", SOME, "Optimizer steps between two updates of λ."),
+    Option(
+        "sketch_size",
+        SOME,
+        "Columns of a random sketch in place of a layer's rows.",
+        null="the rows",
+    ),
+    Option("measure_every", SOME, "Optimizer steps between two measurements of conflict."),
     Option("layer_selection[warm_up]", SOME, "Epochs before layers are selected."),
-    Option("layer_selection[threshold]", Number(least=-1, most=1), "A cosine under it conflicts."),
-    Option("layer_selection[max_layers]", SOME, "So many at most are selected.", null="no limit"),
+    Option(
+        "layer_selection[threshold]",
+        Number(least=-1, most=1),
+        "Mean cosine similarity under which a layer is selected.",
+    ),
+    Option(
+        "layer_selection[max_layers]",
+        SOME,
+        "How many layers are selected at most.",
+        null="no limit",
+    ),
 )
 
 _MODEL = (
     Option("d_model", WIDTH, "Width of the encoder and of the decoders."),
     Option("nhead", WIDTH, "Heads of attention."),
     Option("d_ffn", WIDTH, "Width of the decoders' feed-forward networks."),
-    Option("dropout", DROPPED, "Share that is dropped."),
-    Option("conformer[d_model]", WIDTH, "As d_model, of the encoder."),
-    Option("conformer[nhead]", WIDTH, "As nhead, of the encoder."),
-    Option("conformer[dropout]", DROPPED, "As dropout, of the encoder."),
+    Option("dropout", DROPPED, "Share of activations that is dropped."),
+    Option("conformer[d_model]", WIDTH, "Width of the encoder."),
+    Option("conformer[nhead]", WIDTH, "Heads of attention of the encoder."),
+    Option("conformer[dropout]", DROPPED, "Share of the encoder's activations that is dropped."),
     Option("conformer[num_layers]", LAYERS, "The encoder's layers."),
     Option("conformer[d_ffn]", WIDTH, "Width of the encoder's feed-forward networks."),
     Option("conformer[kernel_size]", WIDTH, "Frames that the encoder's convolutions see."),
@@ -214,56 +294,100 @@ _MODEL = (
         Whole(least=2, most=2**12),
         "Channels of the front-end's first convolution; the second has half.",
     ),
-    Option("conformer[n_mels]", Whole(least=4, most=200), "Mel bands.", file="mini.yaml"),
+    Option(
+        "conformer[n_mels]",
+        Whole(least=4, most=200),
+        "Mel bands of the encoder's features.",
+        file="mini.yaml",
+    ),
     Option("ssl[mask_start]", POSITIVE_SHARE, "Share of frames that begin a masked span."),
     Option("ssl[mask_length]", SOME, "Frames of a masked span."),
-    Option("ssl[num_negatives]", WIDTH, "Frames to tell the right one from."),
+    Option("ssl[num_negatives]", WIDTH, "Wrong frames among which the right one is to be found."),
     Option("ssl[quantized_size]", WIDTH, "Width of quantized latents.", file="mini.yaml"),
-    Option("ssl[num_codes]", Whole(least=1, most=2**20), "Codes.", file="best_rq.yaml"),
+    Option(
+        "ssl[num_codes]", Whole(least=1, most=2**20), "Codes of the codebook.", file="best_rq.yaml"
+    ),
     Option("ssl[window]", SOME, "CPC: frames that are encoded together.", file="cpc.yaml"),
     Option("ssl[steps]", LAYERS, "CPC: frames predicted after a window.", file="cpc.yaml"),
-    Option("objectives[recognition][num_layers]", LAYERS, "The decoder's layers."),
+    Option("objectives[recognition][num_layers]", LAYERS, "Layers of each decoder."),
     Option(
-        "objectives[recognition][d_ffn]", WIDTH, "As d_ffn, of recognition's.", file="mini.yaml"
+        "objectives[recognition][d_ffn]",
+        WIDTH,
+        "Width of the feed-forward networks.",
+        file="mini.yaml",
     ),
-    Option("objectives[recognition][label_smoothing]", DROPPED, "Of the attention loss."),
+    Option(
+        "objectives[recognition][label_smoothing]",
+        DROPPED,
+        "Label smoothing of the attention loss.",
+    ),
     Option("objectives[recognition][ctc_weight]", SHARE, "CTC's share of the loss."),
     Option("objectives[recognition][ctc_weight_decode]", SHARE, "CTC's share of a beam's score."),
-    Option("objectives[translation][num_layers]", LAYERS, "The decoder's layers."),
+    Option("objectives[translation][num_layers]", LAYERS, "Layers of each decoder."),
     Option(
-        "objectives[translation][d_ffn]", WIDTH, "As d_ffn, of translation's.", file="mini.yaml"
+        "objectives[translation][d_ffn]",
+        WIDTH,
+        "Width of the feed-forward networks.",
+        file="mini.yaml",
     ),
-    Option("objectives[translation][label_smoothing]", DROPPED, "Of the loss."),
+    Option("objectives[translation][label_smoothing]", DROPPED, "Label smoothing of the loss."),
 )
 
 _PRETRAINED = (
     Option(
         "wav2vec2_source",
         SOURCE,
-        "A wav2vec 2.0, XLS-R, HuBERT or WavLM.",
+        "The wav2vec 2.0, XLS-R, HuBERT or WavLM to start from.",
         null="another encoder",
         file="uas_wav2vec2.yaml",
     ),
-    Option("whisper_source", SOURCE, "A Whisper.", file="uas_whisper.yaml"),
-    Option("speechbrain_source", SOURCE, "A SpeechBrain model.", file="uas_speechbrain.yaml"),
-    Option("pretrained_folder", FOLDER, "Where downloads are kept.", file="uas_wav2vec2.yaml"),
-    Option("freeze_feature_extractor", FLAG, "Keeps convolutions.", file="uas_wav2vec2.yaml"),
+    Option("whisper_source", SOURCE, "The Whisper to start from.", file="uas_whisper.yaml"),
+    Option(
+        "speechbrain_source",
+        SOURCE,
+        "The SpeechBrain model to start from.",
+        file="uas_speechbrain.yaml",
+    ),
+    Option(
+        "pretrained_folder", FOLDER, "The folder of downloaded models.", file="uas_wav2vec2.yaml"
+    ),
+    Option(
+        "freeze_feature_extractor",
+        FLAG,
+        "Keeps the convolutions as they are.",
+        file="uas_wav2vec2.yaml",
+    ),
     Option(
         "frozen_blocks",
         Whole(least=0),
-        "The first blocks, and all below them, are kept as they are.",
+        "How many of the first blocks, with all below them, are kept as they are.",
         file="uas_wav2vec2.yaml",
     ),
-    Option("gradient_checkpointing", FLAG, "Less memory, more time.", file="uas_wav2vec2.yaml"),
+    Option(
+        "gradient_checkpointing",
+        FLAG,
+        "Recomputes activations: less memory, more time.",
+        file="uas_wav2vec2.yaml",
+    ),
     Option(
         "layer_decay",
         POSITIVE_SHARE,
-        "Each layer's learning rate is this share of that of the layer above.",
+        "Share of a layer's learning rate that the layer below it has.",
         file="uas_wav2vec2.yaml",
     ),
-    Option("encoder[spec_augment]", FLAG, "Masks as its model says.", file="uas_wav2vec2.yaml"),
+    Option(
+        "encoder[spec_augment]",
+        FLAG,
+        "Masks latents as the model's configuration says.",
+        file="uas_wav2vec2.yaml",
+    ),
     *(
-        Option(f"encoder[{part}]", NAME, "The part's key there.", file="uas_speechbrain.yaml")
+        Option(
+            f"encoder[{part}]",
+            NAME,
+            "The key of this part in the model's hyperparams.yaml.",
+            file="uas_speechbrain.yaml",
+        )
         for part in ("features", "normalize", "front_end", "conformer")
     ),
 )
@@ -272,11 +396,16 @@ _DECODING = tuple(
     option
     for stage in ("valid", "test")
     for option in (
-        Option(f"{stage}_search[beam_size]", WIDTH, "Hypotheses that are kept.", may_change=True),
+        Option(
+            f"{stage}_search[beam_size]",
+            WIDTH,
+            "Hypotheses that the beam search keeps.",
+            may_change=True,
+        ),
         Option(
             f"{stage}_search[max_decode_ratio]",
             Number(above=0),
-            "Tokens per encoder frame at most.",
+            "Longest hypothesis, in tokens per encoder frame.",
             may_change=True,
         ),
     )
@@ -288,28 +417,43 @@ _RUN = tuple(
     for name, kind, says, null in (
         ("test_only", FLAG, "Tests the best checkpoint without training.", ""),
         ("debug", FLAG, "Runs a few batches of a few epochs, to see whether all works.", ""),
-        ("debug_batches", SOME, "So many batches.", ""),
-        ("debug_epochs", SOME, "So many epochs.", ""),
+        ("debug_batches", SOME, "Batches of an epoch with --debug.", ""),
+        ("debug_epochs", SOME, "Epochs with --debug.", ""),
         ("debug_persistently", FLAG, "Keeps the checkpoints of --debug.", ""),
         (
             "device",
             Text("a device", "cuda:0", _is_device),
-            "Where it runs.",
+            "The device that the model is on.",
             "a GPU if there is one",
         ),
-        ("distributed_backend", Choice(("nccl", "gloo", "mpi")), "How processes talk.", ""),
+        ("distributed_backend", Choice(("nccl", "gloo", "mpi")), "How several processes talk.", ""),
         ("compile", FLAG, "Compiles the encoder's layers.", ""),
-        ("compile_using_dynamic_shape_tracing", FLAG, "Once for all lengths.", ""),
-        ("precision", PRECISION, "Of forwards in training.", ""),
-        ("eval_precision", PRECISION, "Of forwards in evaluations.", ""),
-        ("nonfinite_patience", Whole(least=0), "Batches of an epoch that may be not finite.", ""),
+        (
+            "compile_using_dynamic_shape_tracing",
+            FLAG,
+            "With --compile: compiles once for all lengths.",
+            "",
+        ),
+        ("precision", PRECISION, "Precision of forwards in training.", ""),
+        ("eval_precision", PRECISION, "Precision of forwards in evaluations.", ""),
+        (
+            "nonfinite_patience",
+            Whole(least=0),
+            "How many losses of an epoch may be not finite.",
+            "",
+        ),
         ("noprogressbar", FLAG, "Shows no progress bars.", ""),
-        ("tqdm_colored_bar", FLAG, "Colours them.", ""),
-        ("ckpt_interval_steps", Whole(least=0), "A killed run loses so many steps.", ""),
+        ("tqdm_colored_bar", FLAG, "Colours the progress bars.", ""),
+        (
+            "ckpt_interval_steps",
+            Whole(least=0),
+            "Steps between two checkpoints within an epoch; 0: none.",
+            "",
+        ),
         ("optimizer_step_limit", SOME, "Ends training after so many steps.", "all epochs"),
         ("profile_training", FLAG, "Writes a profile for TensorBoard.", ""),
-        ("profile_warmup", SOME, "Steps before the profile.", ""),
-        ("profile_steps", SOME, "Steps of the profile.", ""),
+        ("profile_warmup", SOME, "Steps before the profile begins.", ""),
+        ("profile_steps", SOME, "Steps that are profiled.", ""),
     )
 )
 

@@ -1,6 +1,7 @@
 """Errors of what people give end in one message; errors of the code keep their traceback."""
 
 import linecache
+import os
 import signal
 import sys
 import traceback
@@ -36,14 +37,21 @@ def one_message() -> Iterator[None]:
         if not isinstance(error, OSError) and not _raised_on_purpose(error):
             raise
         logger.debug("The run ends with an error.", exc_info=True)
-        # Before processes know of each other they all read the same, and would all say the same.
-        if if_main_process() or torch.distributed.is_initialized():
+        if speaks():
             print(error, file=sys.stderr, flush=True)
         sys.exit(1)
     except KeyboardInterrupt:  # in training it is not raised, see `vmsp_brain.run.termination`
         if if_main_process():
             print("Stopped by Ctrl-C (SIGINT). The same command goes on.", file=sys.stderr)
         sys.exit(128 + signal.SIGINT)
+
+
+def speaks() -> bool:
+    """Whether this process is to say what it has found.
+
+    Before the processes that ``torchrun`` starts know of each other they all find the same.
+    """
+    return torch.distributed.is_initialized() or os.environ.get("RANK", "0") == "0"
 
 
 def _raised_on_purpose(error: BaseException) -> bool:

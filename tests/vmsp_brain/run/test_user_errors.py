@@ -5,6 +5,8 @@ import signal
 import pytest
 import torch
 
+from vmsp_brain.method.penalties import LinearPenalty
+from vmsp_brain.names import split_pair
 from vmsp_brain.run.checkpoints import AtomicCheckpointer, CheckpointError
 from vmsp_brain.run.user_errors import one_message
 
@@ -17,8 +19,6 @@ def told(capsys, action) -> str:
 
 
 def test_what_the_library_raises_is_told_in_one_line(capsys):
-    from vmsp_brain.names import split_pair
-
     message = told(capsys, lambda: split_pair("fr"))
     assert message == "pairs: found 'fr', expected source-target such as fr-en or zh-CN-en.\n"
 
@@ -59,7 +59,16 @@ def test_errors_of_the_code_keep_their_traceback(bug):
 
 
 def test_an_error_within_the_library_that_nobody_raised_keeps_its_traceback():
-    from vmsp_brain.method.penalties import LinearPenalty
-
     with pytest.raises(TypeError), one_message():
         LinearPenalty("a")
+
+
+def test_processes_that_do_not_know_of_each_other_yet_say_it_once(capsys, monkeypatch):
+    def fail() -> None:
+        split_pair("fr")
+
+    assert told(capsys, fail)
+    monkeypatch.setenv("RANK", "1")
+    assert told(capsys, fail) == ""
+    monkeypatch.setattr(torch.distributed, "is_initialized", lambda: True)
+    assert told(capsys, fail)

@@ -136,6 +136,28 @@ def _keys(path: tuple[str, ...], node: Mapping[str, Any]) -> list[str]:
 # ---------------------------------------------------------------- values
 
 
+def doubts(experiment: ExperimentFile) -> list[str]:
+    """Keys of a file that look like misspelt ones: nothing there refers to them.
+
+    Arguments
+    ---------
+    experiment : ExperimentFile
+        That passed `check_experiment`.
+    """
+    known = {_path(name)[0] for name in OPTIONS}
+    own = [
+        key
+        for key, node in experiment.tree.items()
+        if key not in known and not tag_of(node) and f"<{key}" not in experiment.text
+    ]
+    meant = {key: get_close_matches(key, known, 1, cutoff=0.8) for key in own}
+    return [
+        f"{experiment.path}, {key}: a key of your own, that nothing refers to. Is {near[0]} meant?"
+        for key, near in meant.items()
+        if near
+    ]
+
+
 def _problems_of_relations(values: Mapping[str, Any]) -> Iterator[str]:
     for relation in RELATIONS:
         found = [values.get(key) for key in relation.keys]

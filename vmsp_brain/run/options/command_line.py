@@ -13,9 +13,10 @@ import ruamel.yaml
 from speechbrain.utils.run_opts import RunOptions
 
 from vmsp_brain.run.experiment_file import ExperimentFile
-from vmsp_brain.run.options.checks import check_experiment, nearest, shown
+from vmsp_brain.run.options.checks import check_experiment, doubts, nearest, shown
 from vmsp_brain.run.options.keys import OPTIONS, Option
 from vmsp_brain.run.options.kinds import Flag
+from vmsp_brain.run.user_errors import speaks
 
 
 def open_experiment(words: Sequence[str]) -> tuple[ExperimentFile, RunOptions]:
@@ -53,6 +54,8 @@ def open_experiment(words: Sequence[str]) -> tuple[ExperimentFile, RunOptions]:
         if key not in experiment.tree and key in OPTIONS and not OPTIONS[key].file
     }
     check_experiment(experiment, run_options)
+    if speaks():
+        print("".join(f"{doubt}\n" for doubt in doubts(experiment)), end="", file=sys.stderr)
     return experiment, RunOptions.from_dictionary(run_options)
 
 

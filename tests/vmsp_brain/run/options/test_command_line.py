@@ -142,6 +142,18 @@ def test_mistakes_of_a_file_name_the_file(tmp_path):
     assert (resolved["batch_size"], resolved["unknown"]) == (1, "here")
 
 
+def test_a_key_of_a_file_that_looks_misspelt_is_told(tmp_path, capsys):
+    mine = tmp_path / "mine.yaml"
+    text = f"base: {MINI}\nbatchsize: 4\nseeds: 2\nseed: !ref <seeds>\nnote: mine\n"
+    mine.write_text(text, encoding="utf-8")
+    open_experiment([str(mine)])
+    assert capsys.readouterr().err.splitlines() == [
+        f"{mine}, batchsize: a key of your own, that nothing refers to. Is batch_size meant?",
+    ]
+    open_experiment([MINI])
+    assert capsys.readouterr().err == ""
+
+
 NO_EXPERIMENTS = {
     "a list": ("- a\n", "found no keys"),
     "nothing": ("", "found no keys"),

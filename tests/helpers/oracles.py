@@ -13,6 +13,7 @@ from torch import Tensor
 from torchjd.aggregation import MoDoWeighting
 
 from tests.helpers.small_models import small_encoder_of, small_objectives, small_ssl
+from tests.helpers.tensors import DEVICE
 from vmsp_brain.brain import VMSPBrain
 from vmsp_brain.data.batches import MultilingualBatch
 from vmsp_brain.method.hierarchy import Hierarchy, Level, hierarchy_in_order
@@ -61,7 +62,7 @@ def make_brain(
             "tensorboard_logger": SimpleNamespace(writer=Mock()),
             **(hparams or {}),
         },
-        run_opts={"device": "cpu", "max_grad_norm": 1e9, **run_opts},
+        run_opts={"device": str(DEVICE), "max_grad_norm": 1e9, **run_opts},
         checkpointer=checkpointer,
     )
     brain.init_optimizers()
@@ -109,6 +110,7 @@ def step_gradients(brain: VMSPBrain, *batches: MultilingualBatch) -> dict[str, T
 def oracle_gradients(brain: VMSPBrain, batch: MultilingualBatch) -> dict[tuple[int, str], dict]:
     """For each draw and objective, its gradient by one forward and backward of its own."""
     modules = copy.deepcopy(brain.modules).train()
+    batch.to(DEVICE)
     gradients = {}
     brain._seed(brain.epoch, brain.step + 1)  # SSL alone draws random numbers here
     for draw, sources in enumerate(batch.draws):
@@ -165,7 +167,7 @@ def oracle_step(
     processes = len(gradients_of_processes)
 
     def row(gradients: dict, draw: int, name: str) -> Tensor:
-        parts = [gradients[draw, name][key].flatten() for key in shared]
+        parts = [gradients[draw, name][key].flatten().cpu() for key in shared]
         return torch.cat([torch.zeros(0), *parts]).double()
 
     update = {key: torch.zeros_like(value) for key, value in first.items()}

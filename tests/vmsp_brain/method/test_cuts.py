@@ -4,6 +4,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
+from tests.helpers.tensors import DEVICE, ones, randn, tensor
 from vmsp_brain.method.cuts import cut_after, cut_before, weighted_sum
 
 WEIGHTS = (0.3, 2.0, -1.0)
@@ -29,7 +30,7 @@ class Encoder(nn.Module):
         self.first, self.second = Block(), Block()
 
     def forward(self, x: Tensor) -> Tensor:
-        hidden, bias, mask = self.front_end(x), self.bias(x), torch.ones(4)
+        hidden, bias, mask = self.front_end(x), self.bias(x), ones(4)
         hidden, bias = self.first(hidden, bias=bias, mask=mask)
         hidden, _ = self.second(hidden, bias=bias, mask=mask)
         return hidden
@@ -41,8 +42,8 @@ def losses_of(output: Tensor) -> list[Tensor]:
 
 @pytest.mark.parametrize("where", ["before first", "before second", "after second"])
 def test_the_gradient_below_is_that_of_the_weighted_sum(where):
-    encoder = Encoder()
-    x = torch.randn(5, 3)
+    encoder = Encoder().to(DEVICE)
+    x = randn(5, 3)
     total = sum(w * loss for w, loss in zip(WEIGHTS, losses_of(encoder(x)), strict=True))
     parameters = dict(encoder.named_parameters())
     expected = dict(
@@ -65,8 +66,8 @@ def test_the_gradient_below_is_that_of_the_weighted_sum(where):
 
 
 def test_cuts_in_a_row_hand_on_the_gradient_of_each_loss():
-    encoder = Encoder()
-    x = torch.randn(5, 3)
+    encoder = Encoder().to(DEVICE)
+    x = randn(5, 3)
     parameters = [encoder.second.linear.weight, encoder.first.linear.weight, encoder.bias.weight]
     with cut_before(encoder.first) as low, cut_before(encoder.second) as high:
         cut_losses = losses_of(encoder(x))
@@ -82,28 +83,28 @@ def test_cuts_in_a_row_hand_on_the_gradient_of_each_loss():
 
 
 def test_nothing_is_cut_outside_of_the_context():
-    encoder = Encoder()
+    encoder = Encoder().to(DEVICE)
     with cut_before(encoder.second) as cut:
         pass
-    encoder(torch.randn(5, 3)).sum().backward()
+    encoder(randn(5, 3)).sum().backward()
     assert not cut.leaves
     assert encoder.front_end.weight.grad is not None
 
 
 def test_a_loss_that_reaches_nothing_below_leaves_it_alone():
-    encoder = Encoder()
+    encoder = Encoder().to(DEVICE)
     with cut_after(encoder.second) as cut:
-        encoder(torch.randn(5, 3))
+        encoder(randn(5, 3))
     nothing = [None] * len(cut.leaves)
     assert cut.backward(weighted_sum([nothing], [1.0]), [encoder.front_end.weight]) == [None]
 
 
 def test_half_precision_gradients_are_summed_in_single():
-    small, large = torch.tensor([1.0]).bfloat16(), torch.tensor([256.0]).bfloat16()
+    small, large = tensor([1.0]).bfloat16(), tensor([256.0]).bfloat16()
     [total] = weighted_sum([[large], [small]], [1.0, 1.0])
     assert total == 257.0  # 256 in bfloat16
-    encoder = Encoder()
-    with torch.autocast("cpu", dtype=torch.bfloat16), cut_after(encoder.second) as cut:
-        encoder(torch.randn(5, 3))
+    encoder = Encoder().to(DEVICE)
+    with torch.autocast(DEVICE.type, dtype=torch.bfloat16), cut_after(encoder.second) as cut:
+        encoder(randn(5, 3))
     given = [torch.ones_like(leaf, dtype=torch.float32) for leaf in cut.leaves]
     assert cut.backward(given, [encoder.front_end.weight])[0].dtype == torch.float32

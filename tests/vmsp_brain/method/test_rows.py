@@ -8,6 +8,8 @@ from torch import Tensor
 from torch.nn import Parameter
 from torch.utils._python_dispatch import TorchDispatchMode
 
+from tests.helpers.tensors import DEVICE, rand, randn, tensor, zeros
+from vmsp_brain.data import samplers
 from vmsp_brain.method.rows import DRAWS, GradientRows, accumulate
 
 NAMES = ["a", "b", "c"]
@@ -18,7 +20,7 @@ WIDTHS = {layer: sum(torch.Size(s).numel() for s in shapes) for layer, shapes in
 @pytest.fixture
 def jacobians() -> dict[str, Tensor]:
     """J(ξ1) and J(ξ2) by layer, of numbers that float32 holds."""
-    return {layer: torch.randn(DRAWS, len(NAMES), width) for layer, width in WIDTHS.items()}
+    return {layer: randn(DRAWS, len(NAMES), width) for layer, width in WIDTHS.items()}
 
 
 def split(row: Tensor, layer: str) -> list[Tensor]:
@@ -38,14 +40,14 @@ def filled(jacobians: dict[str, Tensor], factor: float = 1.0, scale: float = 1.0
 
 @pytest.mark.parametrize("layers", [["first"], ["second"], ["first", "second"]])
 def test_gramian_is_the_cross_gramian_of_the_layers_columns(jacobians, layers):
-    both = torch.cat([jacobians[layer] for layer in layers], dim=2).double()
+    both = torch.cat([jacobians[layer] for layer in layers], dim=2).double().cpu()
     gramian = filled(jacobians).gramian(layers)
     assert gramian.dtype == torch.float64
     torch.testing.assert_close(gramian, both[0] @ both[1].T, rtol=1e-5, atol=1e-5)
 
 
 def test_symmetric_gramian_is_that_of_the_mean_rows(jacobians):
-    mean = jacobians["first"].double().mean(0)
+    mean = jacobians["first"].double().cpu().mean(0)
     found = filled(jacobians).gramian(["first"], cross=False)
     torch.testing.assert_close(found, mean @ mean.T, rtol=1e-5, atol=1e-5)
 
@@ -96,7 +98,7 @@ def test_rows_become_those_of_all_processes(jacobians):
     for draw in range(DRAWS):
         for name, row in zip(NAMES, 3 * jacobians["first"][draw], strict=True):
             rows.add(draw, name, "first", split(row, "first"))
-    rows.average(mean, WIDTHS, jacobians["first"].device, unknown=["b"])
+    rows.average(mean, WIDTHS, DEVICE, unknown=["b"])
     known = [0, 2]
     for layer, factor in (("first", 2.0), ("second", 0.5)):
         block = factor * jacobians[layer].double().cpu()
@@ -118,7 +120,7 @@ def test_layers_without_rows_add_nothing(jacobians):
 
 @pytest.mark.parametrize("layer", list(LAYERS))
 def test_direction_is_the_mean_over_the_draws(jacobians, layer):
-    weights = torch.rand(len(NAMES), dtype=torch.float64)
+    weights = rand(len(NAMES), dtype=torch.float64)
     expected = weights @ jacobians[layer].double().mean(0)
     found = filled(jacobians).direction(layer, weights)
     torch.testing.assert_close(found.double(), expected, rtol=1e-5, atol=1e-5)
@@ -137,7 +139,7 @@ def test_rows_of_objectives_without_gradient_are_zero(jacobians):
     rows = GradientRows(NAMES)
     rows.add(0, "a", "first", split(jacobians["first"][0, 0], "first"))
     assert not rows.gramian(["first"]).any()
-    assert not rows.direction("first", torch.tensor([0.0, 1.0, 1.0])).any()
+    assert not rows.direction("first", tensor([0.0, 1.0, 1.0])).any()
 
 
 def test_clear_forgets(jacobians):
@@ -148,15 +150,20 @@ def test_clear_forgets(jacobians):
 
 
 def test_accumulate_adds_weighted_gradients_and_leaves_the_unreached_alone():
-    reached, unreached = Parameter(torch.zeros(3)), Parameter(torch.zeros(2))
-    gradient = torch.tensor([1.0, 2.0, 3.0])
+    reached, unreached = Parameter(zeros(3)), Parameter(zeros(2))
+    gradient = tensor([1.0, 2.0, 3.0])
     for weight in (0.5, 2.0):
         accumulate([reached, unreached], [gradient, None], weight)
     torch.testing.assert_close(reached.grad, 2.5 * gradient)
     assert unreached.grad is None
-    assert torch.equal(gradient, torch.tensor([1.0, 2.0, 3.0]))
+    assert torch.equal(gradient, tensor([1.0, 2.0, 3.0]))
 
 
 def test_wrong_number_of_gradients_is_refused():
     with pytest.raises(ValueError):
-        accumulate([Parameter(torch.zeros(3))], [])
+        accumulate([Parameter(zeros(3))], [])
+
+
+def test_the_data_side_draws_as_often():
+    """Data and method know nothing of each other, but must agree on this."""
+    assert samplers.DRAWS == DRAWS

@@ -4,6 +4,7 @@ import pytest
 import torch
 from torch import Tensor
 
+from tests.helpers.tensors import generator, rand, randn
 from vmsp_brain.method.sketch import Sketch
 
 SHAPES = [(30, 10), (7,), (20, 5)]
@@ -20,10 +21,10 @@ def gradients(rows: Tensor) -> list[list[Tensor]]:
 @pytest.fixture
 def jacobians() -> tuple[Tensor, Tensor]:
     """J(ξ1), J(ξ2): rows that have much in common, as gradients of low rank do."""
-    rng = torch.Generator().manual_seed(3)
+    rng = generator(3)
     width = sum(torch.Size(shape).numel() for shape in SHAPES)
-    common = torch.randn(width, generator=rng)
-    first, second = torch.randn(2, 3, width, generator=rng)
+    common = randn(width, generator=rng)
+    first, second = randn(2, 3, width, generator=rng)
     return first + common, second + common
 
 
@@ -75,10 +76,10 @@ def test_processes_have_one_projection_whatever_they_drew_and_sketched_before(ja
 
 def test_the_global_generator_is_left_alone(jacobians):
     torch.manual_seed(0)
-    expected = torch.rand(3)
+    expected = rand(3)
     torch.manual_seed(0)
     sketched(Sketch(size=16), jacobians[0])
-    assert torch.equal(torch.rand(3), expected)
+    assert torch.equal(rand(3), expected)
 
 
 def test_no_column_is_refused():

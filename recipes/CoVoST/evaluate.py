@@ -14,7 +14,7 @@ from pathlib import Path
 from vmsp_brain.data.manifests import SPLITS
 from vmsp_brain.run.results import results_table
 from vmsp_brain.use.arguments import at_least
-from vmsp_brain.use.evaluation import Evaluation
+from vmsp_brain.use.evaluation import ModelTest
 
 
 def main(words: list[str] | None = None) -> None:
@@ -38,7 +38,7 @@ def main(words: list[str] | None = None) -> None:
     )
     parser.add_argument("--device", default="cpu")
     try:
-        report = Evaluation(**vars(parser.parse_args(words))).run()
+        report = ModelTest(**vars(parser.parse_args(words))).run()
     except (FileNotFoundError, ValueError) as error:
         parser.exit(1, f"{error}\n")
     print(results_table(report), flush=True)

@@ -23,7 +23,7 @@ from vmsp_brain.files import write_whole
 from vmsp_brain.run.configuration import check_run_folder, save_configuration
 from vmsp_brain.run.environment import describe_environment
 from vmsp_brain.run.folder import LOGGING, RunFolder
-from vmsp_brain.run.init_from import adopt_tokenizers, start_from_earlier_run
+from vmsp_brain.run.init_from import adopt_tokenizers, check_earlier_run, start_from_earlier_run
 from vmsp_brain.run.options.command_line import open_experiment
 from vmsp_brain.run.user_errors import one_message
 from vmsp_brain.watch.parameter_table import parameter_table
@@ -41,8 +41,9 @@ def main(words: list[str]) -> None:
     sb.create_experiment_directory(run.folder, log_config=LOGGING, save_env_desc=False)
     run_on_main(write_whole, args=[run.environment, describe_environment()])
     run_on_main(save_configuration, args=[run, experiment])
-    run_on_main(adopt_tokenizers, args=[hparams])
+    run_on_main(check_earlier_run, args=[hparams])
     run_on_main(prepare_corpus, args=[hparams])
+    run_on_main(adopt_tokenizers, args=[hparams])
     run_on_main(train_tokenizers, args=[hparams])
 
     tokenizers = load_tokenizers(hparams)

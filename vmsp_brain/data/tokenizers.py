@@ -5,7 +5,9 @@ leave half a model behind when killed, and does not say why a vocabulary size is
 """
 
 import re
-from collections.abc import Iterable
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import sentencepiece
@@ -75,17 +77,55 @@ def train_tokenizer(
             )
         except RuntimeError as error:
             raise ValueError(_explain(path.name, vocab_size, len(sentences), str(error))) from error
-    _report_unknown(path, sentences)
-
-
-def _report_unknown(path: Path, sentences: list[str]) -> None:
-    tokens = load_tokenizer(path).encode(sentences)
-    unknown = sum(sentence.count(UNKNOWN) for sentence in tokens)
-    if unknown:
+    found = coverage(load_tokenizer(path), sentences)
+    if found.unknown_characters:
         logger.warning(
-            f"{path.name}: {unknown} of {sum(map(len, tokens))} training tokens are of characters "
-            "too rare for the vocabulary."
+            f"{path.name}: {found.unknown_characters} of {found.characters} training characters "
+            f"are too rare for the vocabulary ({found.letters[:20]})."
         )
+
+
+@dataclass(frozen=True)
+class Coverage:
+    """How much of a text a vocabulary knows.
+
+    Arguments
+    ---------
+    sentences, characters : int
+        Of the text.
+    sentences_with_unknown, unknown_characters : int
+        Of them, those that become the token UNKNOWN in part, or altogether.
+    letters : str
+        Which the unknown characters are, the most frequent first.
+    """
+
+    sentences: int
+    characters: int
+    sentences_with_unknown: int
+    unknown_characters: int
+    letters: str
+
+    @property
+    def unknown_share(self) -> float:
+        """Of the characters, from 0 to 1."""
+        return self.unknown_characters / max(1, self.characters)
+
+
+def coverage(tokenizer: sentencepiece.SentencePieceProcessor, sentences: Sequence[str]) -> Coverage:
+    """How much of these sentences a vocabulary knows.
+
+    A vocabulary has every character that it knows as a token of its own, whatever the longer ones.
+    """
+    pieces = {" ", *map(tokenizer.id_to_piece, range(tokenizer.vocab_size()))}
+    counts = Counter("".join(sentences))
+    unknown = [letter for letter, _ in counts.most_common() if letter not in pieces]
+    return Coverage(
+        sentences=len(sentences),
+        characters=counts.total(),
+        sentences_with_unknown=sum(not set(unknown).isdisjoint(text) for text in sentences),
+        unknown_characters=sum(counts[letter] for letter in unknown),
+        letters="".join(unknown),
+    )
 
 
 def load_tokenizer(path: str | Path) -> sentencepiece.SentencePieceProcessor:

@@ -47,14 +47,21 @@ def tokenizer_path(hparams: Mapping[str, Any], name: str) -> Path:
     return Path(hparams["tokenizer_folder"]) / f"{task}_{languages}.model"
 
 
-def train_tokenizers(hparams: Mapping[str, Any]) -> None:
-    """Train the tokenizers from the training manifests; those that are there are kept."""
+def training_texts(hparams: Mapping[str, Any]) -> dict[str, list[str]]:
+    """What every objective that produces text is to produce for the training utterances."""
     utterances = read_manifests(hparams, "train")
-    texts: dict[Path, list[str]] = {}
+    texts = {}
     for name in text_objectives(hparams):
         spoken = utterances[hparams["objectives"][name].source].values()
-        targets = [target_text(name, utterance) for utterance in spoken]
-        texts.setdefault(tokenizer_path(hparams, name), []).extend(filter(None, targets))
+        texts[name] = list(filter(None, (target_text(name, utterance) for utterance in spoken)))
+    return texts
+
+
+def train_tokenizers(hparams: Mapping[str, Any]) -> None:
+    """Train the tokenizers from the training manifests; those that are there are kept."""
+    texts: dict[Path, list[str]] = {}
+    for name, sentences in training_texts(hparams).items():
+        texts.setdefault(tokenizer_path(hparams, name), []).extend(sentences)
     for path, sentences in texts.items():
         vocab_size = hparams[f"{path.name.partition('_')[0]}_vocab_size"]
         train_tokenizer(path, sentences, vocab_size, hparams["token_type"])

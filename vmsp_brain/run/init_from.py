@@ -1,7 +1,7 @@
 """``init_from``: a run that starts from an earlier run's encoder, heads and tokenizers."""
 
 import shutil
-from collections.abc import Mapping
+from collections.abc import Container, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -9,69 +9,128 @@ import torch
 from speechbrain.utils.distributed import if_main_process
 from torch import Tensor, nn
 
-from vmsp_brain.data.vocabularies import text_objectives, tokenizer_path
-from vmsp_brain.encoders.interface import Encoder
+from vmsp_brain.data.tokenizers import CHARACTER_COVERAGE, coverage, load_tokenizer
+from vmsp_brain.data.vocabularies import text_objectives, tokenizer_path, training_texts
 from vmsp_brain.encoders.loading import transfer_parameters
 from vmsp_brain.files import whole_file
-from vmsp_brain.run.checkpoints import AtomicCheckpointer
+from vmsp_brain.run.best import best_checkpoint, run_metric
 from vmsp_brain.run.folder import RunFolder
+
+MAX_UNKNOWN = 10 * (1 - CHARACTER_COVERAGE)
+"""Share of an objective's training characters that an adopted vocabulary may lack: 0.1 %, ten times
+what a vocabulary of its own leaves out. Letters that another language adds are 1 to 4 %."""
+
+
+def check_earlier_run(hparams: Mapping[str, Any]) -> None:
+    """With ``init_from``: that there is a run to start from, before the corpus is prepared.
+
+    Raises
+    ------
+    FileNotFoundError
+        If it is no run, or has no checkpoint.
+    """
+    if hparams["init_from"]:
+        _checkpoint_of(hparams["init_from"])
 
 
 def adopt_tokenizers(hparams: Mapping[str, Any]) -> None:
     """With ``init_from``: the earlier run's tokenizers, so that its heads keep their meaning.
 
+    What they lack of this run's training text is printed.
+
     Raises
     ------
-    FileNotFoundError
-        If the earlier run has none.
     ValueError
-        If other tokenizers are there already.
+        If an objective's text has more than `MAX_UNKNOWN` characters that its tokenizer lacks;
+        nothing is adopted then.
     """
     if not hparams["init_from"]:
         return
-    folder = Path(hparams["init_from"])
-    if (folder / "encoder.ckpt").is_file():
-        folder = folder.parent.parent  # a checkpoint was given: <run>/save/<checkpoint>
-    paths = {tokenizer_path(hparams, name) for name in text_objectives(hparams)}
-    tokenizers = RunFolder(folder).tokenizers
-    earlier = {path: tokenizers / path.name for path in sorted(paths)}
-    adopted = {path: source for path, source in earlier.items() if source.is_file()}
-    if not adopted:
-        raise FileNotFoundError(
-            f"init_from: found no tokenizer of this run's languages in {tokenizers}, "
-            "expected those that the heads were trained with. Give the output_folder of a run."
+    earlier = {
+        name: path
+        for name, path in _earlier_tokenizers(hparams["init_from"]).items()
+        if path.is_file()
+        and name in text_objectives(hparams)
+        and path.name == tokenizer_path(hparams, name).name
+    }
+    adopted = {tokenizer_path(hparams, name): path for name, path in earlier.items()}
+    adopted = {own: path for own, path in adopted.items() if not own.exists()}
+    for name, sentences in training_texts(hparams).items():
+        own = tokenizer_path(hparams, name)
+        if own in adopted:
+            _check_coverage(name, adopted[own], sentences)
+    for own, path in adopted.items():
+        with whole_file(own) as partial:
+            shutil.copyfile(path, partial)
+    names = ", ".join(path.name for path in adopted)
+    print(f"Tokenizers of {hparams['init_from']}: {names or 'none'}.")
+
+
+def _check_coverage(name: str, path: Path, sentences: list[str]) -> None:
+    found = coverage(load_tokenizer(path), sentences)
+    text = (
+        f"{name}: {path.name} lacks {found.unknown_share:.2%} of the training characters, in "
+        f"{found.sentences_with_unknown} of {found.sentences} sentences"
+    )
+    letters = f" ({' '.join(found.letters[:20])})" if found.letters else ""
+    if found.unknown_share > MAX_UNKNOWN:
+        separate = "set st_vocabulary=separate, or " if path.stem == "st_joint" else ""
+        raise ValueError(
+            f"init_from: {text}{letters}, expected at most {MAX_UNKNOWN:.2%}: all of them would be "
+            f"one unknown token. For another vocabulary, whose heads start new, {separate}give a "
+            f"tokenizer_folder with a {path.name} of your own."
         )
-    for path, source in adopted.items():
-        if path.is_file() and path.read_bytes() != source.read_bytes():
-            raise ValueError(
-                f"{path} is another tokenizer than {source}, with which the heads of init_from "
-                "were trained. Give another tokenizer_folder."
-            )
-        with whole_file(path) as partial:
-            shutil.copyfile(source, partial)
-    print(f"Tokenizers of {folder}: {', '.join(path.name for path in adopted)}.")
+    print(f"{text}{letters}.")
+
+
+def _earlier_tokenizers(init_from: str) -> dict[str, Path]:
+    """The file of every objective of the earlier run that produces text."""
+    run = _run_of(Path(init_from))
+    settings = {**run.settings, "tokenizer_folder": run.tokenizers}
+    return {name: tokenizer_path(settings, name) for name in text_objectives(settings)}
 
 
 def start_from_earlier_run(hparams: Mapping[str, Any]) -> None:
-    """With ``init_from``: its encoder and heads, unless this run has checkpoints of its own."""
-    if hparams["init_from"] and hparams["checkpointer"].find_checkpoint() is None:
-        start_from_run(hparams["init_from"], hparams["encoder"], hparams["objectives"])
+    """With ``init_from``: its encoder and heads, unless this run has checkpoints of its own.
+
+    A head means something only with the vocabulary that it was trained with: it is taken over if
+    this run has the same, else it starts new.
+    """
+    if not hparams["init_from"] or hparams["checkpointer"].find_checkpoint() is not None:
+        return
+    checkpoint = _checkpoint_of(hparams["init_from"])
+    earlier = _earlier_tokenizers(hparams["init_from"])
+    other = [
+        name
+        for name in text_objectives(hparams)
+        if name in earlier and not _same(earlier[name], tokenizer_path(hparams, name))
+    ]
+    if other:
+        _print(f"Heads of another vocabulary than this run's start new: {', '.join(other)}.")
+    take_over(checkpoint, hparams["encoder"], hparams["objectives"], other)
 
 
-def start_from_run(run: str | Path, encoder: Encoder, objectives: nn.ModuleDict) -> list[str]:
-    """Take over the encoder, and the heads that are there, from an earlier run's last checkpoint.
+def _same(theirs: Path, own: Path) -> bool:
+    return theirs.is_file() and theirs.read_bytes() == own.read_bytes()
 
-    Heads of other languages and pairs stay as they are. A head means something only with the
-    vocabulary that it was trained with: take that over too.
+
+def take_over(
+    checkpoint: Path, encoder: nn.Module, objectives: nn.ModuleDict, new: Container[str] = ()
+) -> list[str]:
+    """Take over the encoder, and the heads that are there, from a checkpoint of an earlier run.
+
+    Heads of other languages and pairs stay as they are.
 
     Arguments
     ---------
-    run : Path
-        The run's output folder, or one of its checkpoints.
+    checkpoint : Path
+        Its folder.
     encoder : Encoder
         This run's encoder.
     objectives : ModuleDict
         This run's objectives by name.
+    new : list of str
+        Objectives whose heads start new though the checkpoint has them.
 
     Returns
     -------
@@ -81,39 +140,51 @@ def start_from_run(run: str | Path, encoder: Encoder, objectives: nn.ModuleDict)
     Raises
     ------
     FileNotFoundError
-        If there is no checkpoint.
+        If a file is missing.
     ValueError
         If a tensor has another shape.
     """
-    checkpoint = _checkpoint_of(Path(run))
     title = f"{checkpoint}/encoder.ckpt"
     _print(transfer_parameters(encoder, _load(checkpoint / "encoder.ckpt"), title).report(title))
     heads: dict[str, dict[str, Tensor]] = {}
     for name, tensor in _load(checkpoint / "objectives.ckpt").items():
         head, _, rest = name.partition(".")
         heads.setdefault(head, {})[rest] = tensor
-    known = [name for name in objectives if name in heads]
+    known = [name for name in objectives if name in heads and name not in new]
     for name in known:
         title = f"{checkpoint}/objectives.ckpt, {name}"
         transfer = transfer_parameters(objectives[name], heads[name], title)
         _print(transfer.report(title))
-    fresh = [name for name in objectives if name not in heads]
-    left = [name for name in heads if name not in objectives]
+    fresh = [name for name in objectives if name not in known]
+    left = [name for name in heads if name not in known]
     _print(f"New heads: {', '.join(fresh) or 'none'}. Left out: {', '.join(left) or 'none'}.")
     return known
 
 
-def _checkpoint_of(run: Path) -> Path:
-    if (run / "encoder.ckpt").is_file():
-        return run
-    folder = RunFolder(run).checkpoints
-    found = AtomicCheckpointer(folder).find_checkpoint() if folder.is_dir() else None
-    if found is None:
+def _run_of(init_from: Path) -> RunFolder:
+    """The run itself, or the one of a checkpoint: <run>/save/<checkpoint>."""
+    folder = init_from.parent.parent if (init_from / "encoder.ckpt").is_file() else init_from
+    if not RunFolder.is_run(folder):
         raise FileNotFoundError(
-            f"init_from: {run} holds no checkpoint of a run (there is none in {folder}). Give "
-            "the output_folder of a trained run, or one of its checkpoints."
+            f"init_from: {init_from} is neither a run's output_folder, which has hyperparams.yaml "
+            "and log.txt, nor a checkpoint in one."
         )
-    return found.path
+    return RunFolder(folder)
+
+
+def _checkpoint_of(init_from: str) -> Path:
+    """The checkpoint that was given, or the best one of the run; says which."""
+    run = _run_of(Path(init_from))
+    if (Path(init_from) / "encoder.ckpt").is_file():
+        _print(f"init_from: the checkpoint {init_from}, as given.")
+        return Path(init_from)
+    best = best_checkpoint(run)
+    [metric] = run_metric(run).values()
+    _print(
+        f"init_from: the checkpoint {best.path}, the best of the run's by validation {metric} "
+        f"({best.meta[metric]:.2f}), of epoch {best.meta['epoch']}."
+    )
+    return best.path
 
 
 def _load(path: Path) -> dict[str, Tensor]:

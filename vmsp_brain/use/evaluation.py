@@ -23,7 +23,7 @@ from vmsp_brain.use.loading import check_model, load_model
 
 
 @dataclass
-class Evaluation:
+class ModelTest:
     """What is tested, on what, how, and where the results go.
 
     Arguments

@@ -40,8 +40,8 @@ def test_a_language_is_added_to_a_trained_model(mini_covost, first_run, tmp_path
     more = ("--languages=[en, fr, it]", "--pairs=[fr-en, it-en]", f"--init_from={first_run}")
     arguments = ("uas.yaml", mini_covost, tmp_path / "run", *more)
     hparams = hparams_of("train.py", *arguments)
-    adopt_tokenizers(hparams)
     prepare_corpus(hparams)
+    adopt_tokenizers(hparams)
     train_tokenizers(hparams)
     start_from_earlier_run(hparams)
     before = {name: tensor.clone() for name, tensor in hparams["objectives"].state_dict().items()}
@@ -68,7 +68,7 @@ def test_a_language_is_added_to_a_trained_model(mini_covost, first_run, tmp_path
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        (["--init_from=nowhere"], "found no tokenizer of this run's languages in nowhere"),
+        (["--init_from=nowhere"], "init_from: nowhere is neither a run's output_folder"),
         (["--d_model=32"], "encoder.ckpt: tensors of other shapes than the model's"),
         (["--asr_vocab_size=40"], "has 300 tokens, but asr_vocab_size is 40"),
     ],

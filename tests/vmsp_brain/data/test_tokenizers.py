@@ -5,7 +5,15 @@ import io
 import pytest
 import sentencepiece
 
-from vmsp_brain.data.tokenizers import BLANK, BOS, EOS, UNKNOWN, load_tokenizer, train_tokenizer
+from vmsp_brain.data.tokenizers import (
+    BLANK,
+    BOS,
+    EOS,
+    UNKNOWN,
+    coverage,
+    load_tokenizer,
+    train_tokenizer,
+)
 
 SENTENCES = [
     "l'home col·lecciona rellotges antics",
@@ -90,6 +98,21 @@ def test_characters_too_rare_for_the_vocabulary_are_counted(path, caplog):
     train_tokenizer(path, [*SENTENCES * 2000, "Ω"], SIZE)
     assert f"{path.name}: 1 of " in caplog.text
     assert load_tokenizer(path).encode("Ω")[-1] == UNKNOWN
+
+
+@pytest.mark.parametrize(("model_type", "size"), [("unigram", SIZE), ("bpe", 60)])
+def test_coverage_counts_what_becomes_unknown(path, model_type, size):
+    train_tokenizer(path, SENTENCES, size, model_type)
+    tokenizer = load_tokenizer(path)
+    others = ["the cat", "the ĉat saß", "ĉ ĉ", "日本", ""]
+    found = coverage(tokenizer, others)
+    pieces = [tokenizer.encode(text, return_type="proto").pieces for text in others]
+    unknown = [sum(len(p.surface) for p in own if p.id == UNKNOWN) for own in pieces]
+    assert found.unknown_characters == sum(unknown) == 5
+    assert found.sentences_with_unknown == sum(map(bool, unknown)) == 3
+    assert (found.sentences, found.characters) == (len(others), sum(map(len, others)))
+    assert found.letters == "ĉ日本"
+    assert coverage(tokenizer, SENTENCES).unknown_share == 0
 
 
 def test_existing_model_is_kept(path):

@@ -7,17 +7,17 @@ from torch import nn
 from tests.helpers.small_models import small_encoder, small_objectives
 from vmsp_brain.encoders.loading import transfer_parameters
 from vmsp_brain.run.checkpoints import AtomicCheckpointer
-from vmsp_brain.run.init_from import start_from_run
+from vmsp_brain.run.init_from import take_over
 
 
 @pytest.fixture
 def run(tmp_path):
-    """A run on two languages, and the modules that it saved."""
+    """A checkpoint of two languages, and the modules that it saved."""
     torch.manual_seed(1)
     encoder, objectives = small_encoder(), small_objectives(["en", "fr"], ["fr-en"])
     modules = {"encoder": encoder, "objectives": objectives}
-    AtomicCheckpointer(tmp_path / "run" / "save", modules).save_checkpoint()
-    return tmp_path / "run", encoder, objectives
+    saved = AtomicCheckpointer(tmp_path / "save", modules).save_checkpoint()
+    return saved.path, encoder, objectives
 
 
 def equal(first: nn.Module, second: nn.Module) -> bool:
@@ -33,7 +33,7 @@ def test_old_parts_are_bit_identical_and_new_heads_as_they_were(run, capsys):
         small_objectives(["en", "it", "fr"], ["fr-en", "it-en"]),
     )
     before = {name: tensor.clone() for name, tensor in new_objectives.state_dict().items()}
-    known = start_from_run(folder, new_encoder, new_objectives)
+    known = take_over(folder, new_encoder, new_objectives)
     assert known == ["asr/en", "asr/fr", "st/fr-en", "ssl"]
     assert equal(encoder, new_encoder)
     for name in new_objectives:
@@ -49,16 +49,8 @@ def test_old_parts_are_bit_identical_and_new_heads_as_they_were(run, capsys):
 
 def test_a_language_less_is_said_to_be_left_out(run, capsys):
     folder, _, _ = run
-    start_from_run(folder, small_encoder(), small_objectives(["en"], []))
+    take_over(folder, small_encoder(), small_objectives(["en"], []))
     assert "Left out: asr/fr, st/fr-en." in capsys.readouterr().out
-
-
-def test_a_checkpoint_may_be_given_itself(run):
-    folder, encoder, _ = run
-    [checkpoint] = (folder / "save").glob("CKPT*")
-    new = small_encoder()
-    start_from_run(checkpoint, new, small_objectives(["en"], []))
-    assert equal(encoder, new)
 
 
 def test_other_shapes_are_refused_by_name_and_nothing_is_changed(run):
@@ -66,10 +58,10 @@ def test_other_shapes_are_refused_by_name_and_nothing_is_changed(run):
     objectives = small_objectives(["en", "fr"], ["fr-en"], vocab_size=30)
     before = {name: tensor.clone() for name, tensor in objectives.state_dict().items()}
     with pytest.raises(ValueError, match=r"asr/en.*\n.*emb.*\(20, 16\) there, \(30, 16\) here"):
-        start_from_run(folder, small_encoder(), objectives)
+        take_over(folder, small_encoder(), objectives)
     assert all(torch.equal(before[k], v) for k, v in objectives.state_dict().items())
     with pytest.raises(ValueError, match=r"encoder\.ckpt: tensors of other shapes"):
-        start_from_run(folder, small_encoder(d_model=32), objectives)
+        take_over(folder, small_encoder(d_model=32), objectives)
 
 
 def test_deeper_and_shallower_models_say_what_is_missing_and_left_out(capsys):
@@ -87,11 +79,7 @@ def test_another_kind_of_model_is_refused():
         transfer_parameters(small_encoder(), nn.Linear(2, 2).state_dict(), "somewhere")
 
 
-def test_no_run_and_half_a_checkpoint_are_named(run, tmp_path):
-    modules = small_encoder(), small_objectives(["en"], [])
-    with pytest.raises(FileNotFoundError, match=r"init_from: .*nothing holds no checkpoint"):
-        start_from_run(tmp_path / "nothing", *modules)
-    [checkpoint] = (run[0] / "save").glob("CKPT*")
-    (checkpoint / "objectives.ckpt").unlink()
+def test_half_a_checkpoint_is_named(run):
+    (run[0] / "objectives.ckpt").unlink()
     with pytest.raises(FileNotFoundError, match=r"objectives\.ckpt is missing"):
-        start_from_run(run[0], *modules)
+        take_over(run[0], small_encoder(), small_objectives(["en"], []))

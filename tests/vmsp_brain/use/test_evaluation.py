@@ -11,7 +11,7 @@ import sacrebleu
 from vmsp_brain.run.folder import RunFolder
 from vmsp_brain.run.scores import Hypothesis
 from vmsp_brain.use import evaluation
-from vmsp_brain.use.evaluation import Evaluation, write_speakers
+from vmsp_brain.use.evaluation import ModelTest, write_speakers
 
 SPEAKERS = {"1": "ann", "2": "bob", "3": "bob"}
 
@@ -36,7 +36,7 @@ def test_speakers_scores_are_jiwers_and_sacrebleus_the_hardest_first(tmp_path):
 
 def test_a_run_is_tested_into_itself(untrained_run: Path, tmp_path: Path):
     run = shutil.copytree(untrained_run, tmp_path / "run")
-    report = Evaluation(str(run)).run()
+    report = ModelTest(str(run)).run()
     assert RunFolder(run).read_report() == report
     assert set(report["wer"]) == {"en", "es"}
     assert set(report["bleu"]) == {"es-en"}
@@ -45,11 +45,11 @@ def test_a_run_is_tested_into_itself(untrained_run: Path, tmp_path: Path):
 @pytest.mark.parametrize("output", ["run", "run/.", "link", "run/test", "run/dev", "other/../run"])
 def test_nothing_else_is_written_into_a_run(untrained_run: Path, tmp_path: Path, output):
     run = shutil.copytree(untrained_run, tmp_path / "run")
-    Evaluation(str(run)).run()
+    ModelTest(str(run)).run()
     (tmp_path / "link").symlink_to(run)
     before = {path: path.read_bytes() for path in run.rglob("*") if path.is_file()}
     with pytest.raises(ValueError, match=r"--output: .* is in the run .*own test alone"):
-        Evaluation(str(run), output=tmp_path / output, split="dev").run()
+        ModelTest(str(run), output=tmp_path / output, split="dev").run()
     assert {path: path.read_bytes() for path in run.rglob("*") if path.is_file()} == before
 
 
@@ -75,7 +75,7 @@ def test_an_output_that_is_a_file_is_refused_before_anything_is_decoded(
     (tmp_path / "taken").write_text("mine")
     monkeypatch.setattr(evaluation, "load_model", lambda *_: pytest.fail("went on"))
     with pytest.raises(ValueError, match=r"--output: .*taken is a file"):
-        Evaluation(str(untrained_run), output=tmp_path / output, split="dev").run()
+        ModelTest(str(untrained_run), output=tmp_path / output, split="dev").run()
     assert (tmp_path / "taken").read_text() == "mine"
 
 
@@ -86,7 +86,7 @@ def test_an_empty_manifest_is_an_error(untrained_run: Path, exported: Path, tmp_
     out = tmp_path / "out"
     for manifests in ([empty], [whole, empty]):
         with pytest.raises(ValueError, match=r"empty\.csv has no rows"):
-            Evaluation(str(exported), output=out, manifest=manifests).run()
+            ModelTest(str(exported), output=out, manifest=manifests).run()
     assert not out.exists()
 
 
@@ -109,9 +109,9 @@ def test_utterances_without_any_text_cannot_be_scored(exported: Path, untrained_
         table.writeheader()
         table.writerows({**row, "transcription": "", "translation": ""} for row in rows)
     with pytest.raises(ValueError, match=r"es: none of the 3 utterances .* asr/es, st/es-en"):
-        Evaluation(str(exported), output=tmp_path / "out", manifest=[tmp_path / "silent.csv"]).run()
+        ModelTest(str(exported), output=tmp_path / "out", manifest=[tmp_path / "silent.csv"]).run()
 
 
 def test_no_such_run_is_said_before_an_output_is_asked_for():
     with pytest.raises(FileNotFoundError, match="nowhere: there is no such run or model"):
-        Evaluation("nowhere").run()
+        ModelTest("nowhere").run()

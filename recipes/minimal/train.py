@@ -1,102 +1,89 @@
 #!/usr/bin/env python3
 """VMSPBrain in a recipe of your own: recognition of any languages, above self-supervision.
 
-    python recipes/minimal/train.py DATA OUTPUT
+    python recipes/minimal/train.py recipes/minimal/minimal.yaml --data_folder=DATA \\
+        --languages=[en,fr] --output_folder=results/mine
 
-trains on DATA/<language>.csv, manifests with the columns ID, duration, wav, language,
-transcription, target_language, translation, speaker (the last three may be empty), and writes
-OUTPUT/results.json. Copy this file and change what you like: the objectives and their levels are
-ordinary Python.
+needs DATA/<language>.csv, a manifest with the columns ID, duration (s), wav, language,
+transcription, target_language, translation, speaker (the last three may be empty; $data_root in wav
+is DATA). Of every ten clips one is for validation and one for the test. The output folder is a run
+as any other: give the same command to go on with it, and evaluate.py, export.py, transcribe.py and
+compare_orders.py take it.
+
+Copy this folder and change what you like: levels and sizes are in minimal.yaml, the data here. It
+is for one process; recipes/CoVoST/train.py shows what several need.
 """
 
+import csv
 import sys
-from functools import partial
 from pathlib import Path
 
-import torch
-from speechbrain.nnet.schedulers import LinearWarmupScheduler
-from speechbrain.utils.train_logger import TensorboardLogger
-from torch import nn
-from torchjd.aggregation import MoDoWeighting
+import speechbrain as sb
 
-from vmsp_brain.brain import VMSPBrain
-from vmsp_brain.data.batches import MultilingualBatch, MultilingualDataset
-from vmsp_brain.data.manifests import (
-    labelled_dataset,
-    merged,
+from vmsp_brain import (
+    RunFolder,
+    VMSPBrain,
+    check_run_folder,
+    load_data,
+    load_tokenizers,
+    manifest_path,
+    one_message,
+    open_experiment,
     read_manifest,
-    unlabelled_dataset,
+    save_configuration,
+    train_tokenizers,
 )
-from vmsp_brain.data.passes import FixedBatches
-from vmsp_brain.data.samplers import EvaluationSampler, MultilingualSampler
-from vmsp_brain.data.tokenizers import load_tokenizer, train_tokenizer
-from vmsp_brain.encoders import conformer_encoder
-from vmsp_brain.method.hierarchy import Hierarchy, Level
-from vmsp_brain.method.penalties import LinearPenalty
-from vmsp_brain.method.step import GradientStep
-from vmsp_brain.objectives import CTCAttentionObjective, Wav2Vec2Objective
 
-VOCABULARY, D_MODEL, EPOCHS, STEPS, BATCH = 40, 64, 2, 4, 2
+SPLIT_OF = ["dev", "test", *["train"] * 8]
+"""Of ten clips in a row."""
 
 
-def main(data: Path, output: Path) -> None:
-    """Train, then test on the training data."""
-    torch.manual_seed(0)
-    spoken = {path.stem: read_manifest(path, data) for path in sorted(data.glob("*.csv"))}
-    encoder = conformer_encoder(
-        d_model=D_MODEL, nhead=4, num_layers=2, d_ffn=128, front_end_channels=16, n_mels=40
-    )
-    tokenizers, objectives, sources = {}, nn.ModuleDict(), {}
-    for language, utterances in spoken.items():
-        name, model = f"asr/{language}", output / f"{language}.model"
-        train_tokenizer(model, [u["transcription"] for u in utterances.values()], VOCABULARY)
-        tokenizers[name] = load_tokenizer(model)
-        objectives[name] = CTCAttentionObjective(
-            name=name, source=language, vocab_size=VOCABULARY, d_model=D_MODEL
-        )
-        sources[language] = labelled_dataset(utterances, {name: tokenizers[name]})
-    objectives["ssl"] = Wav2Vec2Objective(latent_size=encoder.latent_size, d_model=D_MODEL)
-    hierarchy = Hierarchy(
-        [
-            Level(["asr/*"], MoDoWeighting(gamma=0.01, rho=0.0)),
-            Level(["ssl"], penalty=LinearPenalty(start=0.05)),
-        ],
-        objectives,
-    )
-    schedule = partial(LinearWarmupScheduler, 1e-3, num_warmup_steps=10, num_training_steps=1000)
+def split_manifest(path: Path, language: str, folder: str) -> None:
+    """Write a language's manifests of the splits; all rows of a clip are in the same one."""
+    clips = [clip["wav"] for clip in read_manifest(path, "$data_root").values()]
+    split_of = {wav: SPLIT_OF[number % len(SPLIT_OF)] for number, wav in enumerate(clips)}
+    with path.open(newline="", encoding="utf-8") as file:
+        rows = list(csv.DictReader(file))
+    for split in set(SPLIT_OF):
+        own = manifest_path(folder, language, split)
+        own.parent.mkdir(parents=True, exist_ok=True)
+        with own.open("w", newline="", encoding="utf-8") as file:
+            manifest = csv.DictWriter(file, rows[0])
+            manifest.writeheader()
+            manifest.writerows(row for row in rows if split_of[row["wav"]] == split)
+
+
+def main(words: list[str]) -> None:
+    """Train and test what the command line says."""
+    experiment, run_opts = open_experiment(words)
+    run = RunFolder(experiment.document()["output_folder"])
+    lock = run.lock()
+    check_run_folder(run, experiment)
+    hparams = experiment.load()
+    sb.create_experiment_directory(run.folder, save_env_desc=False)
+    save_configuration(run, experiment)
+    for language in hparams["languages"]:
+        path = Path(hparams["data_folder"]) / f"{language}.csv"
+        split_manifest(path, language, hparams["manifest_folder"])
+    train_tokenizers(hparams)
+
+    tokenizers = load_tokenizers(hparams)
+    data = load_data(hparams, tokenizers)
+    train, dev, test = (data[split] for split in ("train", "dev", "test"))
+    modules, hierarchy = hparams["modules"], hparams["hierarchy"]
     brain = VMSPBrain(
-        modules={"encoder": encoder, "objectives": objectives},
-        hierarchy=hierarchy,
-        tokenizers=tokenizers,
-        hparams={
-            "seed": 0,
-            "output_folder": str(output),
-            "gradient_step": GradientStep,
-            "encoder_opt_class": torch.optim.AdamW,
-            "head_opt_class": torch.optim.AdamW,
-            "encoder_lr_schedule": schedule(),
-            "head_lr_schedule": schedule(),
-            "test_search": {"beam_size": 4, "max_decode_ratio": 1.0},
-            "tensorboard_logger": TensorboardLogger(str(output / "tensorboard")),
-        },
-        run_opts={"device": "cuda" if torch.cuda.is_available() else "cpu"},
+        modules, hierarchy, tokenizers, hparams, run_opts, checkpointer=hparams["checkpointer"]
     )
-    train = MultilingualDataset({**sources, "ssl": unlabelled_dataset(merged(spoken))})
-    batches = {
-        source: FixedBatches(len(dataset), BATCH) for source, dataset in train.sources.items()
+    loader_kwargs = {
+        "train_loader_kwargs": train.loader_kwargs,
+        "valid_loader_kwargs": dev.loader_kwargs,
     }
-    sampler = MultilingualSampler(batches, STEPS, seed=0)
-    loader = {"collate_fn": MultilingualBatch}
-    brain.fit(range(1, EPOCHS + 1), train, train_loader_kwargs={**loader, "batch_sampler": sampler})
-    durations = {
-        language: [utterance["duration"] for utterance in utterances.values()]
-        for language, utterances in spoken.items()
-    }
-    brain.evaluate(
-        MultilingualDataset(sources),
-        test_loader_kwargs={**loader, "batch_sampler": EvaluationSampler(durations, BATCH)},
-    )
+    brain.fit(hparams["epoch_counter"], train.dataset, dev.dataset, **loader_kwargs)
+    best = brain.primary_metric()
+    brain.evaluate(test.dataset, **best, test_loader_kwargs=test.loader_kwargs)
+    lock.release()
 
 
 if __name__ == "__main__":
-    main(Path(sys.argv[1]), Path(sys.argv[2]))
+    with one_message():
+        main(sys.argv[1:])

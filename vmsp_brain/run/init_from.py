@@ -179,10 +179,11 @@ def _checkpoint_of(init_from: str) -> Path:
         _print(f"init_from: the checkpoint {init_from}, as given.")
         return Path(init_from)
     best = best_checkpoint(run)
-    [metric] = run_metric(run).values()
+    [key] = run_metric(run).values()
+    metric = key.removeprefix("primary_")
     _print(
         f"init_from: the checkpoint {best.path}, the best of the run's by validation {metric} "
-        f"({best.meta[metric]:.2f}), of epoch {best.meta['epoch']}."
+        f"({best.meta[key]:.2f}), of epoch {best.meta['epoch']}."
     )
     return best.path
 

@@ -109,6 +109,9 @@ class ModelTest:
         else:
             raise ValueError(f"--manifest: expected CSV files, since {self.model} is not a run.")
         read = {path: read_manifest(path, data_folder or "$data_root") for path in paths}
+        utterances: dict[str, dict[str, dict]] = {}
+        for key, utterance in merged(read).items():
+            utterances.setdefault(utterance["language"], {})[key] = utterance
         for path, own in read.items():
             if any(utterance["wav"].startswith("$data_root") for utterance in own.values()):
                 raise ValueError(f"--data_folder: expected a folder, for {path} has $data_root.")
@@ -118,9 +121,6 @@ class ModelTest:
                     f"--data_folder: {first}, the first clip of {path}, is not there. Give the "
                     "folder that holds <language>/clips."
                 )
-        utterances: dict[str, dict[str, dict]] = {}
-        for key, utterance in merged(read).items():
-            utterances.setdefault(utterance["language"], {})[key] = utterance
         return utterances
 
     def _overrides(self) -> dict[str, Any]:

@@ -15,13 +15,13 @@ license: {licence}
 
 # {title}
 
-One speech encoder with a head for the recognition of each of {languages} and for the translation
-{pairs}, trained with VM-MSP for SpeechBrain in the order {order}.
+One speech encoder with a head for the recognition of each of {languages}{translation}, trained with
+VM-MSP for SpeechBrain in the order {order}.
 
 ## Use
 
 ```python
-from vmsp_brain.use.inference import SpeechTranslator
+from vmsp_brain import SpeechTranslator
 
 model = SpeechTranslator.from_hparams(source="this folder")
 model.transcribe_file("speech.wav", "{first_language}")
@@ -55,6 +55,12 @@ _COVOST = (
     "is MIT. If you trained on another corpus, its licence counts: correct this card.",
 )
 
+_OTHER = (
+    "other",
+    "Trained on manifests of the trainer's own.",
+    "The code is MIT. The licence of the data that you trained on counts: correct this card.",
+)
+
 
 def model_card(run: RunFolder, checkpoints: list[Checkpoint]) -> str:
     """The text of README.md.
@@ -67,15 +73,16 @@ def model_card(run: RunFolder, checkpoints: list[Checkpoint]) -> str:
         Whose weights the model has; the mean of several.
     """
     settings = run.settings
-    is_mini = (Path(settings["data_folder"]) / "mini_covost.json").exists()
-    licence, corpus, licences = _MINI if is_mini else _COVOST
+    licence, corpus, licences = _corpus(run)
     epochs = sorted(checkpoint.meta["epoch"] for checkpoint in checkpoints)
     first_pair = next(iter(settings["pairs"]), None)
     return _CARD.format(
         languages=", ".join(settings["languages"]),
         licence=licence,
         title=run.folder.resolve().name,
-        pairs=", ".join(settings["pairs"]) or "(none)",
+        translation=f" and for the translation {', '.join(settings['pairs'])}"
+        if first_pair
+        else "",
         order=settings["order"],
         first_language=settings["languages"][0],
         translate=f'model.translate_file("speech.wav", "{first_pair}")\n' if first_pair else "",
@@ -84,6 +91,15 @@ def model_card(run: RunFolder, checkpoints: list[Checkpoint]) -> str:
         f"{settings['seed']}.",
         licences=licences,
     )
+
+
+def _corpus(run: RunFolder) -> tuple[str, str, str]:
+    """Licence, what was trained on, and licences: CoVoST's, unless it is known to be another's."""
+    if (Path(run.settings["data_folder"]) / "mini_covost.json").exists():
+        return _MINI
+    manifests = run.path("manifest_folder")
+    prepared = (manifests / "preparation.json").exists() or not manifests.exists()
+    return _COVOST if prepared else _OTHER
 
 
 def _results(run: RunFolder, averaged: bool) -> str:

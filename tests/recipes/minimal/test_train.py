@@ -1,10 +1,11 @@
 """The recipe that users copy, run as they run it."""
 
 import csv
-import json
 import random
+import shutil
 import subprocess
 import sys
+from itertools import chain
 from pathlib import Path
 from string import ascii_lowercase
 
@@ -12,11 +13,16 @@ import pytest
 import soundfile
 import torch
 
+from compare_orders import main as compare
+from evaluate import main as evaluate
+from export import main as export
+from tests.helpers.commands import ROOT, call
 from vmsp_brain.data.manifests import COLUMNS
+from vmsp_brain.run.folder import RunFolder
+from vmsp_brain.use.inference import SpeechTranslator
 
 pytestmark = pytest.mark.slow
 
-ROOT = Path(__file__).parents[3]
 LANGUAGES = ("en", "fr")
 
 
@@ -35,16 +41,74 @@ def write_corpus(folder: Path) -> None:
                 manifest.writerow({**row, "language": language, "transcription": text})
 
 
-def test_the_minimal_recipe_trains_and_tests(tmp_path):
-    write_corpus(tmp_path)
-    script = ROOT / "recipes" / "minimal" / "train.py"
+@pytest.fixture(scope="module")
+def out(tmp_path_factory) -> Path:
+    """The output of a run, beside its data."""
+    folder = tmp_path_factory.mktemp("minimal")
+    write_corpus(folder)
+    train(folder)
+    return folder / "out"
+
+
+def train(folder: Path, *options: str) -> str:
+    recipe = ROOT / "recipes" / "minimal"
+    words = [
+        f"--data_folder={folder}", f"--output_folder={folder / 'out'}", "--number_of_epochs=2",
+        "--batch_size=2", "--ssl_batch_size=2", *options,
+    ]  # fmt: skip
     done = subprocess.run(
-        [sys.executable, str(script), str(tmp_path), str(tmp_path / "out")],
+        [sys.executable, str(recipe / "train.py"), str(recipe / "minimal.yaml"), *words],
         capture_output=True,
         text=True,
         check=False,
     )
-    assert done.returncode == 0, done.stderr
-    results = json.loads((tmp_path / "out" / "results.json").read_text())
-    assert set(results["wer"]) == set(LANGUAGES)
-    assert len((tmp_path / "out" / "test" / "asr_en.tsv").read_text().splitlines()) == 1 + 8
+    assert done.returncode == 0, done.stdout + done.stderr
+    return done.stdout + done.stderr
+
+
+def rows(path: Path) -> list[dict[str, str]]:
+    with path.open(newline="") as file:
+        return list(csv.DictReader(file))
+
+
+def test_it_trains_and_tests_on_clips_that_it_did_not_train_on(out: Path):
+    assert set(RunFolder(out).read_report()["wer"]) == set(LANGUAGES)
+    for language in LANGUAGES:
+        clips = [
+            [row["ID"] for row in rows(out / "manifests" / f"{language}_{split}.csv")]
+            for split in ("train", "dev", "test")
+        ]
+        assert [len(own) for own in clips] == [6, 1, 1]
+        assert sorted(chain(*clips)) == [f"{language}{number}" for number in range(8)]
+        [tested] = RunFolder(out).read_hypotheses(f"asr/{language}")
+        assert [tested.id] == clips[2]
+
+
+def test_the_same_command_goes_on_with_it(out: Path):
+    again = shutil.copytree(out.parent, out.parent.with_name("again"))
+    settings = again / "out" / "hyperparams.yaml"
+    settings.write_text(settings.read_text().replace(str(out.parent), str(again)))
+    assert "Going into epoch" not in train(again), "both epochs are done"
+
+
+def test_its_result_is_evaluated_exported_and_compared_with_the_commands(out: Path, tmp_path: Path):
+    run = shutil.copytree(out, tmp_path / "run")
+    (run / "results.json").unlink()
+    call(evaluate, run)
+    assert RunFolder(run).read_report() == RunFolder(out).read_report()
+    call(evaluate, run, "--split=dev", "--output", tmp_path / "dev")
+    assert set(RunFolder(tmp_path / "dev").read_report()["wer"]) == set(LANGUAGES)
+    call(export, run, tmp_path / "model")
+    model = SpeechTranslator.from_hparams(source=str(tmp_path / "model"))
+    assert model.languages == list(LANGUAGES)
+    card = (tmp_path / "model" / "README.md").read_text()
+    assert "license: other" in card, "its data are not CoVoST's"
+    call(compare, out, run, "--output", tmp_path / "comparison")
+    assert "| ASR over SSL |" in (tmp_path / "comparison" / "report.md").read_text()
+
+
+def test_it_needs_few_lines_of_the_library():
+    lines = (ROOT / "recipes" / "minimal" / "train.py").read_text().splitlines()
+    assert len(lines) <= 100
+    imports = [line for line in lines if "import" in line and "vmsp_brain" in line]
+    assert imports == ["from vmsp_brain import ("]

@@ -28,7 +28,7 @@ def manifests(tmp_path_factory) -> Path:
 def earlier(tmp_path_factory, manifests: Path) -> Path:
     """A run that translates into English alone; its second epoch was its best."""
     folder = tmp_path_factory.mktemp("earlier") / "run"
-    scores = [{"WER": 90.0}, {"WER": 40.0}, {"WER": 70.0}]
+    scores = [{"primary_WER": 90.0}, {"primary_WER": 40.0}, {"primary_WER": 70.0}]
     options = ("--languages=[en, de, it]", "--pairs=[de-en, it-en]")
     hparams = make_untrained_run(folder, manifests, *options, scores=scores)
     hparams["checkpointer"].save_checkpoint({}, end_of_epoch=False, name="within_epoch_4")

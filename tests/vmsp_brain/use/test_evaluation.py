@@ -65,7 +65,7 @@ def test_a_corpus_that_is_elsewhere_is_said_before_anything_is_decoded(
     with pytest.raises(
         ValueError, match=r"--data_folder: /.*/data/en/clips/en_test_0.wav, the first"
     ):
-        Evaluation(str(untrained_run), **asked).run()
+        ModelTest(str(untrained_run), **asked).run()
 
 
 @pytest.mark.parametrize("output", ["taken", "taken/deeper"])
@@ -98,7 +98,7 @@ def test_no_clip_of_two_manifests_takes_anothers_place(exported: Path, tmp_path:
         (tmp_path / f"{name}.csv").write_text(header + row)
     manifests = [tmp_path / "a.csv", tmp_path / "b.csv"]
     with pytest.raises(ValueError, match=r"b\.csv: 1 IDs are also in .*a\.csv, such as clip"):
-        Evaluation(str(exported), output=tmp_path / "out", manifest=manifests).run()
+        ModelTest(str(exported), output=tmp_path / "out", manifest=manifests).run()
 
 
 def test_utterances_without_any_text_cannot_be_scored(exported: Path, untrained_run, tmp_path):

@@ -4,7 +4,6 @@ This is the one place that knows both the speech side (encoder, objectives, batc
 algorithmic side (gradient rows, hierarchy).
 """
 
-import logging
 from collections.abc import Container, Mapping
 from functools import partial
 from pathlib import Path
@@ -30,6 +29,7 @@ from vmsp_brain.method.hierarchy import Hierarchy
 from vmsp_brain.method.step import GradientStep
 from vmsp_brain.names import text_key
 from vmsp_brain.objectives import Objective
+from vmsp_brain.run.checkpoints import save_epoch
 from vmsp_brain.run.cost import EpochCost
 from vmsp_brain.run.evaluation import Evaluation
 from vmsp_brain.run.folder import RunFolder
@@ -43,8 +43,6 @@ from vmsp_brain.run.termination import Termination, heed_parent_alone
 from vmsp_brain.watch.monitor import Monitor
 
 logger = get_logger(__name__)
-
-GO_ON = "Give the same command to go on."
 
 
 class VMSPBrain(sb.Brain):
@@ -360,7 +358,7 @@ class VMSPBrain(sb.Brain):
     def _end_training(self, epoch: int) -> None:
         """The epoch's means, and the layers that conflict in it."""
         if self.checkpointer is not None:  # a validation may take longer than a step
-            super()._save_intra_epoch_ckpt()
+            self._save_intra_epoch_ckpt()
         self.gradient.clear()  # an incomplete accumulation, as SpeechBrain drops it
         self.train_stats = self.train_losses.joined().summary()
         self.train_losses.clear()
@@ -402,18 +400,10 @@ class VMSPBrain(sb.Brain):
         meta["loss"] = float(np.mean(list(valid_losses.values())))
         primary = self.hierarchy.levels[0].names
         meta |= primary_score(primary, evaluation.hypotheses, valid_losses)
-        self.checkpointer.save_and_keep_only(
-            meta={key: value for key, value in meta.items() if value is not None},
-            num_to_keep=self.hparams.checkpoints_to_keep,
-            verbosity=logging.DEBUG,
-            ckpt_predicate=lambda checkpoint: checkpoint.meta["end-of-epoch"],
-            **{f"{key}s": [metric] for key, metric in self.primary_metric().items()},
-        )
-        self.checkpointer.delete_checkpoints(
-            num_to_keep=0, ckpt_predicate=lambda checkpoint: not checkpoint.meta["end-of-epoch"]
-        )
-        if processes.any_of(self.termination.requested, self.device):
-            self.termination.stop(f"epoch {epoch}; it is complete and saved. {GO_ON}")
+        known = {key: value for key, value in meta.items() if value is not None}
+        kept = self.hparams.checkpoints_to_keep
+        save_epoch(self.checkpointer, known, kept, **self.primary_metric())
+        self._stop_if_requested(f"epoch {epoch}")
 
     def primary_metric(self) -> dict[str, str]:
         """How the best checkpoint is found, see `vmsp_brain.run.primary.primary_metric`."""
@@ -437,26 +427,26 @@ class VMSPBrain(sb.Brain):
         if self.step % self.grad_accumulation_factor:
             return False  # accumulated gradients are not in a checkpoint: wait until they are used
         due = super()._should_save_intra_epoch_ckpt(last_ckpt_time, steps_since_ckpt)
-        self._stopping = processes.any_of(self.termination.requested, self.device)
-        if self._stopping and self.checkpointer is None:
-            self.termination.stop(f"epoch {self.epoch}, step {self.step}; nothing was saved.")
-        return due or self._stopping
+        if self.checkpointer is None:
+            self._stop_if_requested(f"epoch {self.epoch}, step {self.step}")
+            return False
+        return due or processes.any_of(self.termination.requested, self.device)
 
     def _save_intra_epoch_ckpt(self) -> None:
         super()._save_intra_epoch_ckpt()
-        if self._stopping:
-            self.termination.stop(
-                f"epoch {self.epoch}, step {self.step}; a checkpoint was saved. {GO_ON}"
-            )
+        self._stop_if_requested(f"epoch {self.epoch}, step {self.step}")
 
     def _stop_evaluation_if_requested(self, stage: sb.Stage) -> None:
         """Every process comes here once in an evaluation: at its end, or when asked to stop."""
-        if not processes.any_of(self.termination.requested, self.device):
-            return
-        if stage == sb.Stage.TEST:
-            self.termination.stop(f"the test. {GO_ON}")
-        saved = "nothing was saved" if self.checkpointer is None else "its training is saved"
-        self.termination.stop(f"the validation of epoch {self.epoch}; {saved}. {GO_ON}")
+        is_test = stage == sb.Stage.TEST
+        self._stop_if_requested("the test" if is_test else f"the validation of epoch {self.epoch}")
+
+    def _stop_if_requested(self, where: str) -> None:
+        """Every process comes here; if any of them was asked to, all end."""
+        if processes.any_of(self.termination.requested, self.device):
+            saved = "a checkpoint was saved. Give the same command to go on."
+            saved = "nothing was saved." if self.checkpointer is None else saved
+            self.termination.stop(f"{where}; {saved}")
 
     def _common_seed(self) -> int:
         """Of this optimizer step, the same in all processes."""

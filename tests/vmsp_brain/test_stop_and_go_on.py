@@ -52,7 +52,10 @@ def train(folder: Path, interrupt: Callable[[VMSPBrain], None] = lambda brain: N
     brain = make_brain(
         "UAS", ["en", "fr"], ["fr-en"],
         gradient_step=partial(GradientStep, selection=selection, measure_every=1),
-        hparams={"output_folder": folder, "checkpoints_to_keep": 2, "train_logger": Mock()},
+        hparams={
+            "output_folder": folder, "checkpoints_to_keep": 2, "train_logger": Mock(),
+            "valid_search": {}, "test_search": {},
+        },
         checkpointer=AtomicCheckpointer(folder / "save", {"epoch_counter": counter}),
         noprogressbar=True,
     )  # fmt: skip
@@ -114,23 +117,23 @@ VALIDATION = 6
 @pytest.mark.parametrize(
     ("method", "call", "number", "where"),
     [
-        ("fit_batch", 1, signal.SIGTERM, "epoch 1, step 1; a checkpoint was saved."),
-        ("fit_batch", STEPS, signal.SIGINT, "epoch 1, step 3; a checkpoint was saved."),
-        ("fit_batch", STEPS + 2, signal.SIGTERM, "epoch 2, step 2; a checkpoint was saved."),
-        ("evaluate_batch", 1, signal.SIGINT, "the validation of epoch 1; its training is saved."),
+        ("fit_batch", 1, signal.SIGTERM, "epoch 1, step 1"),
+        ("fit_batch", STEPS, signal.SIGINT, "epoch 1, step 3"),
+        ("fit_batch", STEPS + 2, signal.SIGTERM, "epoch 2, step 2"),
+        ("evaluate_batch", 1, signal.SIGINT, "the validation of epoch 1"),
         (
             "evaluate_batch",
             VALIDATION,
             signal.SIGTERM,
-            "the validation of epoch 1; its training is saved.",
+            "the validation of epoch 1",
         ),
         (
             "evaluate_batch",
             VALIDATION + 3,
             signal.SIGTERM,
-            "the validation of epoch 2; its training is saved.",
+            "the validation of epoch 2",
         ),
-        ("_join_evaluation", 1, signal.SIGTERM, "epoch 1; it is complete and saved."),
+        ("primary_metric", 1, signal.SIGTERM, "epoch 1"),
     ],
 )
 def test_it_ends_bit_identical(undisturbed, tmp_path, caplog, method, call, number, where):
@@ -147,7 +150,7 @@ def test_it_ends_bit_identical(undisturbed, tmp_path, caplog, method, call, numb
         train(tmp_path, count_and_interrupt)
     assert ended.value.code == 128 + number
     [line] = [message for message in caplog.messages if message.startswith("Stopped by")]
-    assert line.endswith(f" in {where} Give the same command to go on.")
+    assert f" in {where}; a checkpoint was saved. Give the same command to go on." in line
     assert_equal(outcome(train(tmp_path, count)), undisturbed)
     assert steps == list(range(1, EPOCHS * STEPS + 1)), "no step is taken twice"
 

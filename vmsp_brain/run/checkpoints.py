@@ -4,7 +4,7 @@ import logging
 import os
 import shutil
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +16,34 @@ from speechbrain.utils.logger import get_logger
 from vmsp_brain.files import put_in_place
 
 logger = get_logger(__name__)
+
+
+def save_epoch(
+    checkpointer: Checkpointer, meta: Mapping[str, Any], number: int, **metric: str
+) -> None:
+    """Save the end of an epoch; those from within an epoch have then served.
+
+    Arguments
+    ---------
+    checkpointer : Checkpointer
+        With what is to be saved.
+    meta : dict
+        What is known of the epoch.
+    number : int
+        How many are kept of the best ones, and of the last ones.
+    **metric : str
+        ``min_key`` or ``max_key``: by which entry of ``meta`` the best are found.
+    """
+    checkpointer.save_and_keep_only(
+        meta=meta,
+        num_to_keep=number,
+        verbosity=logging.DEBUG,
+        ckpt_predicate=lambda checkpoint: checkpoint.meta["end-of-epoch"],
+        **{f"{key}s": [name] for key, name in metric.items()},
+    )
+    checkpointer.delete_checkpoints(
+        num_to_keep=0, ckpt_predicate=lambda checkpoint: not checkpoint.meta["end-of-epoch"]
+    )
 
 
 class CheckpointError(ValueError):

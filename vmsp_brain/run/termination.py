@@ -9,6 +9,8 @@ from typing import Any, NoReturn, Self
 
 from speechbrain.utils.logger import get_logger
 
+from vmsp_brain import processes
+
 logger = get_logger(__name__)
 
 SIGNALS = {signal.SIGTERM: "SIGTERM", signal.SIGINT: "Ctrl-C (SIGINT)"}
@@ -18,7 +20,7 @@ SIGNALS = {signal.SIGTERM: "SIGTERM", signal.SIGINT: "Ctrl-C (SIGINT)"}
 class Termination:
     """In here, SIGTERM and SIGINT are noted, so that a run can end where nothing is lost.
 
-    A second Ctrl-C ends the process at once. The handlers that were there before are given back at
+    A second Ctrl-C ends a process that is alone at once. The handlers that were there before are given back at
     the end. A signal that came too late to be heeded in here is passed on to them.
 
     Example
@@ -70,7 +72,7 @@ class Termination:
 
     def _note(self, number: int, frame: FrameType | None) -> None:
         self._received = signal.Signals(number)
-        if number == signal.SIGINT:
+        if number == signal.SIGINT and processes.number() == 1:  # torchrun sends a copy
             signal.signal(signal.SIGINT, signal.SIG_DFL)
 
 

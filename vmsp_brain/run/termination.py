@@ -20,8 +20,8 @@ SIGNALS = {signal.SIGTERM: "SIGTERM", signal.SIGINT: "Ctrl-C (SIGINT)"}
 class Termination:
     """In here, SIGTERM and SIGINT are noted, so that a run can end where nothing is lost.
 
-    A second Ctrl-C ends a process that is alone at once. The handlers that were there before are given back at
-    the end. A signal that came too late to be heeded in here is passed on to them.
+    A second Ctrl-C ends a process that is alone at once. The handlers that were there before are
+    given back at the end. A signal that came too late to be heeded in here is passed on to them.
 
     Example
     -------

@@ -28,7 +28,11 @@ CHARACTER_COVERAGE = 0.9999
 
 
 def train_tokenizer(
-    path: str | Path, sentences: Iterable[str], vocab_size: int, model_type: str = "unigram"
+    path: str | Path,
+    sentences: Iterable[str],
+    vocab_size: int,
+    model_type: str = "unigram",
+    key: str = "vocab_size",
 ) -> None:
     """Train a vocabulary and write it, whole or not at all; an existing one is kept.
 
@@ -42,6 +46,8 @@ def train_tokenizer(
         Number of tokens, the four special ones included.
     model_type : str
         ``unigram`` or ``bpe``.
+    key : str
+        By what name the size is set, for messages.
 
     Raises
     ------
@@ -76,7 +82,8 @@ def train_tokenizer(
                 minloglevel=2,
             )
         except RuntimeError as error:
-            raise ValueError(_explain(path.name, vocab_size, len(sentences), str(error))) from error
+            explained = _explain(path.name, key, vocab_size, len(sentences), str(error))
+            raise ValueError(explained) from error
     found = coverage(load_tokenizer(path), sentences)
     if found.unknown_characters:
         logger.warning(
@@ -150,17 +157,17 @@ def load_tokenizer(path: str | Path) -> sentencepiece.SentencePieceProcessor:
         ) from error
 
 
-def _explain(name: str, vocab_size: int, sentences: int, error: str) -> str:
+def _explain(name: str, key: str, vocab_size: int, sentences: int, error: str) -> str:
     """Say which sizes are possible; SentencePiece does, in two forms."""
     largest = re.search(r"<= (\d+)", error)
     smallest = re.search(r"required_chars\. \d+ vs (\d+)", error)
     if largest:
-        bound = f"at most {largest[1]}"
+        bound, fits = f"at most {largest[1]}", f"--{key}={largest[1]} or less"
     elif smallest:
-        bound = f"at least {smallest[1]}"
+        bound, fits = f"at least {smallest[1]}", f"--{key}={smallest[1]} or more"
     else:
-        bound = f"another size ({error})"
+        bound, fits = f"another size ({error})", f"another --{key}"
     return (
         f"{name}: the {sentences} training sentences cannot support a vocabulary of {vocab_size} "
-        f"tokens, but {bound}. Set asr_vocab_size or st_vocab_size accordingly."
+        f"tokens, but {bound}. Give {fits}."
     )

@@ -63,5 +63,5 @@ def train_tokenizers(hparams: Mapping[str, Any]) -> None:
     for name, sentences in training_texts(hparams).items():
         texts.setdefault(tokenizer_path(hparams, name), []).extend(sentences)
     for path, sentences in texts.items():
-        vocab_size = hparams[f"{path.name.partition('_')[0]}_vocab_size"]
-        train_tokenizer(path, sentences, vocab_size, hparams["token_type"])
+        key = f"{path.name.partition('_')[0]}_vocab_size"
+        train_tokenizer(path, sentences, hparams[key], hparams["token_type"], key)

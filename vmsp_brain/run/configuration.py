@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from vmsp_brain.files import write_whole
-from vmsp_brain.run.experiment_file import SAVED, ExperimentFile
+from vmsp_brain.run.experiment_file import ExperimentFile
 from vmsp_brain.run.folder import RunFolder
 from vmsp_brain.run.moved_paths import leaves, moved, tag_of
 from vmsp_brain.run.options.keys import OPTIONS
@@ -53,8 +53,7 @@ def save_configuration(run: RunFolder, experiment: ExperimentFile) -> None:
     """
     if run.configuration.exists() and not run.was_trained():
         _forget_start(run, _changes(run, experiment.document()))
-    text = f"{SAVED}{experiment.path.name} and the command line.\n{experiment.resolved()}"
-    write_whole(run.configuration, text)
+    write_whole(run.configuration, experiment.saved())
 
 
 def _forget_start(run: RunFolder, changed: list[str]) -> None:

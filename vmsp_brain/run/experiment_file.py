@@ -6,6 +6,7 @@ it has a tag of its own (``!new:``): then it takes the place of the base's. Hype
 ``!include:`` does not serve here: at the root of a file it loses the overrides of the command line.
 """
 
+import re
 from collections.abc import Mapping
 from difflib import get_close_matches
 from io import StringIO
@@ -24,6 +25,11 @@ SEEDING = "__set_seed"
 
 SAVED = "# Made from "
 """How a configuration begins that a run has saved."""
+
+_COPIED = "# In other keys too: "
+"""Before the names of its keys whose values others have taken over, by reference."""
+
+_REFERENCE = re.compile(r"<(\w+)[^<>]*>")
 
 
 class ExperimentFile:
@@ -47,7 +53,8 @@ class ExperimentFile:
     FileNotFoundError
         If the file or its base does not exist.
     ValueError
-        If it is no YAML, or says nothing.
+        If it is no YAML, or says nothing; or if it is a run's saved configuration and a key is to
+        be changed whose value is in other keys too, where it would stay as it was.
     """
 
     def __init__(self, path: str, overrides: str | Mapping[str, Any]) -> None:
@@ -56,9 +63,13 @@ class ExperimentFile:
             overrides = ruamel.yaml.YAML().load(overrides) or {}
         self.overrides = dict(overrides)
         self.text = _merged(self.path, self.overrides.pop("base", None))
-        if self.text.startswith(SAVED):
+        saved = self.text.startswith(SAVED)
+        self.copied = _listed(self.text) if saved else set(_REFERENCE.findall(self.text))
+        if saved:
             self.text = self._in_its_folder()
         self.tree: dict[str, Any] = ruamel.yaml.YAML().load(self.text)
+        if saved:
+            self._check_saved()
 
     def resolved(self) -> str:
         """The file with all references and overrides resolved, as a run saves it.
@@ -94,6 +105,23 @@ class ExperimentFile:
         """What is resolved, as YAML, without building what is in it."""
         return ruamel.yaml.YAML().load(self.resolved())
 
+    def saved(self) -> str:
+        """What a run saves: all that is resolved, and which keys cannot be changed in it."""
+        lines = self.resolved().splitlines(keepends=True)
+        own = [line for line in lines if not line.startswith((SAVED, _COPIED))]  # else one more
+        head = f"{SAVED}{self.path.name} and the command line.\n"
+        return f"{head}{_COPIED}{', '.join(sorted(self.copied))}\n{''.join(own)}"
+
+    def _check_saved(self) -> None:
+        for key in self.copied & self.overrides.keys() - {"output_folder"}:
+            value = self.tree.get(key)
+            if not isinstance(value, dict) and value != self.overrides[key]:
+                raise ValueError(
+                    f"{key}: is {value} in {self.path}, where a run has saved it in other keys "
+                    f"too, so it cannot be set to {self.overrides[key]} alone. Give the option "
+                    "with the experiment file that the run was begun with."
+                )
+
     def _in_its_folder(self) -> str:
         """A saved configuration in the folder that is asked for, or where its run is now."""
         run = RunFolder(self.path.parent)
@@ -105,6 +133,12 @@ class ExperimentFile:
         stream = StringIO(self.text)
         stream.name = str(self.path)  # where HyperPyYAML looks for included files
         return stream
+
+
+def _listed(text: str) -> set[str]:
+    """The keys that a saved configuration names in its head."""
+    second = text.partition("\n")[2].partition("\n")[0]
+    return set(second.removeprefix(_COPIED).split(", ")) if second.startswith(_COPIED) else set()
 
 
 def _merged(path: Path, base: str | None, above: tuple[Path, ...] = ()) -> str:

@@ -184,3 +184,28 @@ def test_a_saved_configuration_belongs_to_the_folder_that_it_is_in(run, path, tm
     assert own["save_folder"] == str(copy / "save")
     alone = shutil.copy(run.configuration, tmp_path / "mine.yaml")
     assert ExperimentFile(alone, "").document()["save_folder"] == str(run.folder / "save")
+
+
+@pytest.mark.parametrize(
+    ("overrides", "key"),
+    [
+        ("seed: 2", "seed"),
+        ("number_of_epochs: 3", "number_of_epochs"),
+        ("save_folder: elsewhere", "save_folder"),
+    ],
+)
+def test_a_key_that_others_have_copied_is_not_changed_alone(run, path, overrides, key):
+    begin(run, path)
+    for _ in range(2):  # and what was saved of it in turn
+        with pytest.raises(ValueError, match=f"{key}: is .* in {run.configuration}.*cannot be set"):
+            ExperimentFile(run.configuration, overrides)
+        save_configuration(run, ExperimentFile(run.configuration, ""))
+    assert run.configuration.read_text().count("# Made from") == 1
+    same = f"{key}: {ExperimentFile(run.configuration, '').document()[key]}"
+    ExperimentFile(run.configuration, same)
+
+
+def test_a_key_of_its_own_may_be_changed_in_a_saved_configuration(run, path):
+    begin(run, path)
+    changed = ExperimentFile(run.configuration, "sizes: {width: 16}").document()
+    assert changed["sizes"]["width"] == 16

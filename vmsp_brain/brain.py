@@ -75,8 +75,9 @@ class VMSPBrain(sb.Brain):
         ``seed``, ``output_folder``, ``encoder_opt_class`` and ``head_opt_class`` (optimizers but
         for their parameters), ``encoder_lr_schedule`` and ``head_lr_schedule`` (SpeechBrain
         schedulers, called every step), ``gradient_step`` (makes a `GradientStep` of the hierarchy
-        and the encoder's layers), ``valid_search`` and ``test_search`` (keyword arguments of the
-        objectives' ``search``), ``checkpoints_to_keep`` (so many of the best and of the last),
+        and the encoder's layers), ``decode_every`` (epochs from one validation that decodes to the
+        next), ``valid_search`` and ``test_search`` (keyword arguments of the objectives'
+        ``search``), ``checkpoints_to_keep`` (so many of the best and of the last),
         ``train_logger``, ``tensorboard_logger``.
     run_opts, checkpointer, ...
         As for SpeechBrain's Brain.
@@ -324,7 +325,7 @@ class VMSPBrain(sb.Brain):
             options = (
                 self.hparams.test_search if stage == sb.Stage.TEST else self.hparams.valid_search
             )
-            for objective in self._objectives(source, self.tokenizers):
+            for objective in self._objectives(source, self.evaluation.tokenizers):
                 tokens = objective.search(frames, **options)
                 self.evaluation.add_tokens(objective.name, tokens, part)
                 self.evaluation.add_sample(source, part)
@@ -339,7 +340,12 @@ class VMSPBrain(sb.Brain):
         if stage == sb.Stage.TRAIN:
             self.cost.start()
             return
-        self.evaluation = Evaluation(self.tokenizers)
+        self.evaluation = Evaluation(self.tokenizers if self._decodes(stage) else {})
+
+    def _decodes(self, stage: sb.Stage) -> bool:
+        """A validation without scores cannot make its checkpoint the best one."""
+        every = 1 if stage == sb.Stage.TEST else self.hparams.decode_every
+        return self.epoch == 1 or self.epoch % every == 0
 
     def on_stage_end(self, stage: sb.Stage, stage_loss: float, epoch: int | None = None) -> None:
         """Log an epoch and save its checkpoint, or write the test results."""

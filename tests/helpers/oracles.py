@@ -54,6 +54,9 @@ def make_brain(
         tokenizers={},
         hparams={
             "seed": 5,
+            "decode_every": 1,
+            "valid_search": {},
+            "test_search": {},
             "gradient_step": gradient_step,
             "encoder_opt_class": partial(torch.optim.SGD, lr=0.01),
             "head_opt_class": partial(torch.optim.SGD, lr=0.01),

@@ -2,6 +2,7 @@
 
 import math
 from functools import partial
+from types import SimpleNamespace
 from unittest.mock import Mock
 
 import pytest
@@ -379,6 +380,32 @@ def test_the_best_checkpoint_is_the_best_of_the_primary_levels_own_languages(tmp
     assert best.meta["WER"] == 50.0
     kept = brain.checkpointer.list_checkpoints()
     assert sorted(checkpoint.meta["epoch"] for checkpoint in kept) == [1, 3]
+
+
+def test_only_a_validation_that_decodes_can_have_the_best_checkpoint(tmp_path):
+    """Of every second epoch, and of the first: losses are those of all."""
+    brain = make_brain("UAS", ["en", "fr"], ["fr-en"])
+    brain.monitor, brain.cost, brain.train_stats = Mock(), Mock(), {}
+    brain.checkpointer = AtomicCheckpointer(tmp_path, {"model": brain.modules})
+    tokenizer = SimpleNamespace(decode=lambda tokens: ["text"] * len(tokens))
+    brain.tokenizers = {"asr/en": tokenizer}
+    vars(brain.hparams).update(valid_search={}, decode_every=2, checkpoints_to_keep=9)
+    objective = brain.modules.objectives["asr/en"]
+    searches = []
+    objective.search = lambda frames: searches.append(brain.epoch) or [[4]] * len(frames.data)
+    items = [item for item in make_items(brain, 0, 1) if item[1] == "en"]
+    for epoch in range(1, 5):
+        brain.on_stage_start(Stage.VALID, epoch)
+        brain.evaluate_batch(MultilingualBatch(items), Stage.VALID)
+        brain.on_stage_end(Stage.VALID, 0.0, epoch)
+    assert searches == [1, 2, 4]
+    found = {c.meta["epoch"]: c.meta for c in brain.checkpointer.list_checkpoints()}
+    assert {epoch for epoch, meta in found.items() if "primary_WER" in meta} == {1, 2, 4}
+    assert all(meta["loss"] > 0 for meta in found.values())
+    assert brain.checkpointer.find_checkpoint(**brain.primary_metric()).meta["epoch"] != 3
+    brain.epoch = 3  # a test is decoded whichever epoch's it is
+    brain.on_stage_start(Stage.TEST)
+    assert brain.evaluation.tokenizers
 
 
 def test_running_out_of_memory_names_the_batch():

@@ -195,6 +195,7 @@ _TRAINING = (
         "How often small languages are read again; at 1 never.",
     ),
     Option("valid_batch_size", SOME, "Utterances in a batch of an evaluation.", may_change=True),
+    Option("decode_every", SOME, "Epochs between validations that decode.", may_change=True),
     Option("grad_accumulation_factor", SOME, "Micro-batches per step."),
     Option(
         "max_grad_norm",

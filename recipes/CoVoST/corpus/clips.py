@@ -105,9 +105,9 @@ def _fault_of_place(folder: Path, path: str) -> str:
 
 def _decode(audio: soundfile.SoundFile) -> np.ndarray:
     """Samples as float32, (samples, channels)."""
-    blocks = [np.empty((0, audio.channels), np.float32)]
-    while len(block := audio.read(BLOCK, dtype="float32", always_2d=True)):
-        blocks.append(block)
+    blocks = [audio.read(BLOCK, dtype="float32", always_2d=True)]
+    while len(blocks[-1]) == BLOCK:  # what follows a short one is a damaged file's samples again
+        blocks.append(audio.read(BLOCK, dtype="float32", always_2d=True))
     return np.concatenate(blocks)
 
 

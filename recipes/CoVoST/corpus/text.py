@@ -5,14 +5,15 @@ import unicodedata
 
 _APOSTROPHES = str.maketrans(dict.fromkeys("’‘ʼ`´＇", "'"))
 _HYPHENS = str.maketrans(dict.fromkeys("‐‑", "-"))
+_LETTER = r"[^\W_]"
 # Punctuation that belongs to a word: an apostrophe beside a letter, a hyphen or a Catalan middle
 # dot between letters.
-_KEPT = re.compile(r"(?<=\w)'|'(?=\w)|(?<=\w)[-·](?=\w)")
+_KEPT = re.compile(rf"(?<={_LETTER})'|'(?={_LETTER})|(?<={_LETTER})[-·](?={_LETTER})")
 # Soft hyphens, zero-width spaces, marks of direction: seen by nobody, and no part of a word.
 _INVISIBLE = re.compile("[\u00ad\u061c\u180e\u200b\u200e\u200f\u202a-\u202e\u2060-\u206f\ufeff]")
 # Persian, Hindi and others spell with the joiners ZWNJ and ZWJ; scripts that have cases do not.
-_JOINERS = re.compile("(.?)[\u200c\u200d]+", re.DOTALL)
-_QUOTED = re.compile(r"(?<!\w)'([^']+)'(?!\w)")
+_JOINERS = re.compile("([^\u200c\u200d]?)[\u200c\u200d]+")
+_QUOTED = re.compile(rf"(?<!{_LETTER})'([^']+)'(?!{_LETTER})")
 
 
 def normalize_transcription(text: str) -> str:

@@ -73,6 +73,15 @@ def test_a_length_that_no_memory_holds_is_not_believed(clips: Path):
     assert check_clip(clips, "x.flac").fault in ("not_audio", "truncated")
 
 
+def test_clips_of_several_blocks_are_read_whole(clips: Path, monkeypatch):
+    whole = check_clip(clips, "good.mp3")
+    for block in (10_000, 24_000, 72_000):  # the clip has 72,000 samples
+        monkeypatch.setattr("corpus.clips.BLOCK", block)
+        assert check_clip(clips, "good.mp3") == whole
+    (clips / "cut.mp3").write_bytes((clips / "good.mp3").read_bytes()[:8000])
+    assert check_clip(clips, "cut.mp3").fault == "truncated"
+
+
 @pytest.mark.parametrize("rate", [1, 7999, 48_001, 96_007])
 def test_rates_whose_filters_take_gigabytes(clips: Path, rate: int):
     soundfile.write(clips / "x.wav", np.sin(np.arange(8000)), rate)

@@ -19,6 +19,7 @@ from corpus.text import normalize_transcription, normalize_translation
         ("‘Hello,’ she said", "hello she said"),
         ("cafe\u0301", "café"),
         ("... — !?", ""),
+        ("_`_", ""),
     ],
 )
 def test_transcriptions_keep_what_belongs_to_words(text: str, expected: str):

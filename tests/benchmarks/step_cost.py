@@ -41,6 +41,7 @@ from vmsp_brain.method.layer_selection import LayerSelection
 from vmsp_brain.method.penalties import LinearPenalty
 from vmsp_brain.method.rows import DRAWS
 from vmsp_brain.method.step import GradientStep
+from vmsp_brain.names import text_key
 from vmsp_brain.objectives import AttentionObjective, CTCAttentionObjective
 
 BLOCKS, D_MODEL, D_FFN, N_MELS, CHANNELS = 12, 224, 896, 80, 32
@@ -138,6 +139,7 @@ def make_batch(
             for name, source in objectives.items():
                 if source == language:
                     item[name] = torch.randint(4, VOCABULARY, (TOKENS,), generator=rng)
+                    item[text_key(name)] = "text"
             items.append((draw, language, item))
     return MultilingualBatch(items)
 

@@ -80,8 +80,9 @@ def draw_penalties(curves: Mapping[str, Curve]) -> Figure:
     axis = figure.subplots()
     chosen = _group(curves, "penalty")
     for number, (name, curve) in enumerate(sorted(chosen.items())):
-        style = {"color": COLOURS[number], "marker": MARKERS[number]}
-        axis.plot(*zip(*curve, strict=True), label=_penalty_label(name), **style)
+        x, y = zip(*curve, strict=True)
+        colour, marker = COLOURS[number], MARKERS[number]
+        axis.plot(x, y, label=_penalty_label(name), color=colour, marker=marker)
     _finish(axis, "η: what the level below counts against the one above")
     return figure
 
@@ -287,10 +288,17 @@ def _mark_cut_off(axis: Axes) -> None:
     """A triangle at the upper edge where a curve is above it, and what that means."""
     _, top = axis.get_ylim()
     for line in list(axis.get_lines()):
-        above = [x for x, y in zip(*line.get_data(), strict=True) if y > top]
+        above = [x for x, y in np.asarray(line.get_xydata(), dtype=float) if y > top]
         if above:
-            options = {"color": line.get_color(), "marker": "^", "linestyle": "none"}
-            axis.plot(above, [top] * len(above), clip_on=False, label="_above", **options)
+            axis.plot(
+                above,
+                [top] * len(above),
+                color=line.get_color(),
+                marker="^",
+                linestyle="none",
+                clip_on=False,
+                label="_above",
+            )
             axis.set_xlabel(f"epoch (▲: above {top:.0f} %)")
 
 
@@ -298,8 +306,8 @@ def _draw_heat_map(
     axis: Axes, matrix: np.ndarray, rows: Sequence[str], columns: Sequence[str]
 ) -> None:
     """Values as colours and as numbers; NaN stays empty, and what rounds to zero is muted."""
-    limits = {"vmin": -CONFLICT_LIMIT, "vmax": CONFLICT_LIMIT}
-    image = axis.imshow(matrix, cmap=CONFLICT_COLOURS, aspect="auto", **limits)
+    low, high = -CONFLICT_LIMIT, CONFLICT_LIMIT
+    image = axis.imshow(matrix, cmap=CONFLICT_COLOURS, aspect="auto", vmin=low, vmax=high)
     axis.set_xticks(range(len(columns)), columns, rotation=45, ha="right", rotation_mode="anchor")
     axis.set_yticks(range(len(rows)), rows)
     for i, j in itertools.product(range(len(rows)), range(len(columns))):

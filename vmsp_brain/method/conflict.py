@@ -36,12 +36,14 @@ def layer_cosines(
     """
     indices = [row for row, name in enumerate(names) if name in chosen]
     pairs = list(itertools.combinations(indices, 2))
-    found: Cosines = {}
+    cosines: Cosines = {}
     for layer, gramian in gramians.items():
         norms = gramian.diagonal().sqrt()
         similarity = gramian / (norms.outer(norms)).clamp(min=TINY)
-        found[layer] = {f"{names[i]}{BETWEEN}{names[j]}": float(similarity[i, j]) for i, j in pairs}
-    return found
+        cosines[layer] = {
+            f"{names[i]}{BETWEEN}{names[j]}": float(similarity[i, j]) for i, j in pairs
+        }
+    return cosines
 
 
 def mean_per_layer(cosines: Mapping[str, Mapping[str, float]]) -> dict[str, float]:
@@ -56,7 +58,7 @@ def mean_per_tasks(cosines: Mapping[str, Mapping[str, float]]) -> dict[str, floa
         for pair, value in pairs.items():
             tasks = sorted(name.partition("/")[0] for name in pair.split(BETWEEN))
             values.setdefault("-".join(tasks), []).append(value)
-    return {tasks: _mean(found) for tasks, found in values.items()}
+    return {tasks: _mean(cosines_of_tasks) for tasks, cosines_of_tasks in values.items()}
 
 
 def share_of_conflicts(cosines: Mapping[str, Mapping[str, float]]) -> float:

@@ -38,16 +38,16 @@ class GraphCut:
         self, gradients: Gradients, inputs: Sequence[Tensor], retain_graph: bool = False
     ) -> Gradients:
         """Gradients with respect to inputs below, given those with respect to `leaves`."""
-        reached = [
+        pairs = [
             (tensor, gradient.to(tensor.dtype))
             for tensor, gradient in zip(self._entering, gradients, strict=True)
             if gradient is not None
         ]
-        if not reached:
+        if not pairs:
             return [None] * len(inputs)
-        entering, given = zip(*reached, strict=True)
+        entering, arriving = zip(*pairs, strict=True)
         return torch.autograd.grad(
-            entering, inputs, given, retain_graph=retain_graph, allow_unused=True
+            entering, inputs, arriving, retain_graph=retain_graph, allow_unused=True
         )
 
     def detach(self, value: Any) -> Any:
@@ -62,8 +62,8 @@ class GraphCut:
 def weighted_sum(gradients: Sequence[Gradients], weights: Sequence[float]) -> Gradients:
     """The weighted sum of several losses' gradients, in float32: they may differ in size."""
     total: list[Tensor | None] = [None] * len(gradients[0])
-    for own, weight in zip(gradients, weights, strict=True):
-        for number, gradient in enumerate(own):
+    for of_loss, weight in zip(gradients, weights, strict=True):
+        for number, gradient in enumerate(of_loss):
             if gradient is not None:
                 part, known = gradient.float() * weight, total[number]
                 total[number] = part if known is None else known.add_(part)

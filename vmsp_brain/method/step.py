@@ -156,7 +156,7 @@ class GradientStep:
                 raise ValueError(f"{key}: found {value!r}, expected 1 step or more.")
         self.hierarchy = hierarchy
         trainable = {name: _trainable(layer) for name, layer in layers.items()}
-        self.parameters = {name: found for name, found in trainable.items() if found}
+        self.parameters = {name: parameters for name, parameters in trainable.items() if parameters}
         self.modules = {name: layers[name] for name in self.parameters}
         self.selection = selection or LayerSelection()
         self.update_weights_every = update_weights_every
@@ -252,15 +252,15 @@ class GradientStep:
         else:
             leaves = forward.cuts[-1].leaves if forward.cuts else []
             shared = self.shared
-            found = torch.autograd.grad(loss, [*head, *leaves, *shared], allow_unused=True)
-            end = len(found) - len(shared)
-            accumulate(head, found[: len(head)], forward.average / DRAWS)
+            gradients = torch.autograd.grad(loss, [*head, *leaves, *shared], allow_unused=True)
+            end = len(gradients) - len(shared)
+            accumulate(head, gradients[: len(head)], forward.average / DRAWS)
             if forward.cuts:
-                self._check_way(name, found[end:])
-                forward.gradients[name] = found[len(head) : end]
+                self._check_way(name, gradients[end:])
+                forward.gradients[name] = gradients[len(head) : end]
             else:
-                for layer, gradients in self._by_layer(found[end:]):
-                    self._add_layer(forward, name, layer, gradients)
+                for layer, of_layer in self._by_layer(gradients[end:]):
+                    self._add_layer(forward, name, layer, of_layer)
         if forward.cuts and not forward.num_losses:
             self._descend(forward)
 
@@ -274,19 +274,19 @@ class GradientStep:
             leaves = forward.cuts[-1].leaves if forward.cuts else []
             lower = [parameter for _, other in layers[:number] for parameter in other]
             for following, name in enumerate(gradients, start=1 - len(gradients)):
-                found = above.backward(
+                passed = above.backward(
                     gradients[name], [*parameters, *leaves, *lower], retain_graph=following < 0
                 )
-                end = len(found) - len(lower)
-                self._add_layer(forward, name, layer, found[: len(parameters)])
-                self._check_way(name, found[end:])
-                gradients[name] = found[len(parameters) : end]
+                end = len(passed) - len(lower)
+                self._add_layer(forward, name, layer, passed[: len(parameters)])
+                self._check_way(name, passed[end:])
+                gradients[name] = passed[len(parameters) : end]
         if self.plan.boundary and gradients:
             below = [p for _, parameters in layers[: self.plan.boundary] for p in parameters]
             weights = [self._weight(name, layers[0][0]) for name in gradients]
             total = weighted_sum(list(gradients.values()), weights)
-            found = forward.cuts.pop().backward(total, below)
-            accumulate(below, found, forward.average / DRAWS)
+            sums = forward.cuts.pop().backward(total, below)
+            accumulate(below, sums, forward.average / DRAWS)
 
     def _by_layer(self, gradients: Gradients) -> Iterator[tuple[str, Gradients]]:
         """Split the gradients of the first layers' parameters, of as many layers as there are."""

@@ -125,12 +125,12 @@ def _data(
 ) -> Data:
     sources = {}
     for language, spoken in utterances.items():
-        own = {
+        targets = {
             name: tokenizer
             for name, tokenizer in tokenizers.items()
             if hparams["objectives"][name].source == language
         }
-        sources[language] = labelled_dataset(spoken, own, hparams["cache_audio"])
+        sources[language] = labelled_dataset(spoken, targets, hparams["cache_audio"])
     for source, audio in (("ssl", ssl), (UNLABELLED, unlabelled)):
         if audio:
             sources[source] = unlabelled_dataset(audio, hparams["cache_audio"])

@@ -156,7 +156,7 @@ def merged(manifests: Mapping[Any, Mapping[str, dict]]) -> dict[str, dict]:
         shared = everything.keys() & utterances.keys()
         if shared:
             key = min(shared)
-            other = next(name for name, own in manifests.items() if key in own)
+            other = next(name for name, items in manifests.items() if key in items)
             raise ValueError(
                 f"{name}: {len(shared)} IDs are also in {other}, such as {key}. Give every clip an "
                 "ID of its own."

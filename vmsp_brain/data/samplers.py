@@ -86,12 +86,12 @@ class MultilingualSampler(Sampler):
     def _stream(self, number: int, source: str) -> Iterator[list[Key]]:
         """This process's keys of one source, step after step, without end."""
         rng = np.random.default_rng([self.seed, self.epoch, number])
-        own = slice(self.rank * DRAWS, (self.rank + 1) * DRAWS)
+        share = slice(self.rank * DRAWS, (self.rank + 1) * DRAWS)
         while True:
             for step in self.sources[source].one_pass(rng, DRAWS * self.world_size):
                 yield [
                     (draw, source, int(index))
-                    for draw, batch in enumerate(step[own])
+                    for draw, batch in enumerate(step[share])
                     for index in batch
                 ]
 

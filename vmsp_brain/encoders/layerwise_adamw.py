@@ -50,11 +50,11 @@ class LayerwiseAdamW(torch.optim.AdamW):
                 f"layer_decay: found {layer_decay!r}, expected more than 0 and at most 1."
             )
         [group] = self.param_groups
-        own = {id(parameter) for parameter in group["params"]}
+        in_group = {id(parameter) for parameter in group["params"]}
         layers = encoder.layers()
         self._layers: dict[str, tuple[float, list[Parameter]]] = {}
         for depth, (name, layer) in enumerate(reversed(layers.items())):
-            trained = [parameter for parameter in layer.parameters() if id(parameter) in own]
+            trained = [parameter for parameter in layer.parameters() if id(parameter) in in_group]
             if trained:
                 self._layers = {name: (layer_decay**depth, trained), **self._layers}
 

@@ -57,29 +57,29 @@ def transfer_parameters(module: nn.Module, state: Mapping[str, Tensor], source: 
     ValueError
         If tensors of one name have different shapes, or there is no common name.
     """
-    own = module.state_dict()
-    common = [name for name in own if name in state]
-    different = [name for name in common if own[name].shape != state[name].shape]
+    tensors = module.state_dict()
+    common = [name for name in tensors if name in state]
+    different = [name for name in common if tensors[name].shape != state[name].shape]
     if different:
         shapes = [
-            f"  {name}: {tuple(state[name].shape)} there, {tuple(own[name].shape)} here"
+            f"  {name}: {tuple(state[name].shape)} there, {tuple(tensors[name].shape)} here"
             for name in different
         ]
         raise ValueError(
             f"{source}: tensors of other shapes than the model's:\n" + "\n".join(shapes) + "\n"
             "Build the model with the sizes it was trained with."
         )
-    if own and not common:
+    if tensors and not common:
         raise ValueError(
             f"{source}: no tensor there has a name that the model knows, such as "
-            f"{next(iter(own))}; found {', '.join(list(state)[:3])}. It is of another kind of "
+            f"{next(iter(tensors))}; found {', '.join(list(state)[:3])}. It is of another kind of "
             "model."
         )
     module.load_state_dict({name: state[name] for name in common}, strict=False)
     return Transfer(
         common,
-        [name for name in own if name not in state],
-        [name for name in state if name not in own],
+        [name for name in tensors if name not in state],
+        [name for name in state if name not in tensors],
     )
 
 

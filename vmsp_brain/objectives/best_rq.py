@@ -71,13 +71,13 @@ class BestRQObjective(MaskedPrediction):
         self.samples_per_frame = samples_per_frame
         self.features = Fbank(n_mels=n_mels)
         self.normalize = InputNormalization(norm_type="sentence")
-        self.stacked, rest = divmod(samples_per_frame, self.features.compute_STFT.hop_length)
-        if rest or not self.stacked:
+        self.stack_size, rest = divmod(samples_per_frame, self.features.compute_STFT.hop_length)
+        if rest or not self.stack_size:
             raise ValueError(
                 f"samples_per_frame: found {samples_per_frame}, expected a multiple of the filter "
                 f"banks' hop of {self.features.compute_STFT.hop_length} samples."
             )
-        self.quantizer = RandomProjectionQuantizer(self.stacked * n_mels, code_size, num_codes)
+        self.quantizer = RandomProjectionQuantizer(self.stack_size * n_mels, code_size, num_codes)
         self.output = nn.Linear(d_model, num_codes)
 
     def encode(self, encoder: Encoder, batch: PaddedBatch) -> MaskedFrames:
@@ -99,7 +99,7 @@ class BestRQObjective(MaskedPrediction):
         """The codes at the encoder's frames (B, T) where the mask is True, (K,)."""
         filter_banks = normalized_filter_banks(self.features, self.normalize, *batch.sig).data
         frames = mask.shape[1]
-        missing = frames * self.stacked - filter_banks.shape[1]  # negative: cut off
+        missing = frames * self.stack_size - filter_banks.shape[1]  # negative: cut off
         stacked = F.pad(filter_banks, (0, 0, 0, missing)).reshape(len(mask), frames, -1)
         with torch.autocast(mask.device.type, enabled=False):
             pieces = stacked[mask].unsqueeze(0).split(AT_ONCE, dim=1)  # (1, at most AT_ONCE, F)

@@ -84,5 +84,5 @@ class Wav2Vec2Objective(MaskedPrediction):
             counts.cumsum(0) - counts, counts, output_size=total
         )  # (K,)
         count = torch.repeat_interleave(counts, counts, output_size=total)  # (K,)
-        own = torch.arange(total, device=counts.device) - first
-        return first + sample_negatives(own, count, self.num_negatives)
+        place = torch.arange(total, device=counts.device) - first
+        return first + sample_negatives(place, count, self.num_negatives)

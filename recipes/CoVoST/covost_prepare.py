@@ -51,6 +51,8 @@ def main(words: Sequence[str] | None = None) -> None:
         prepare_covost(**arguments)
     except (ValueError, OSError) as error:
         parser.exit(1, f"{error}\n")
+    except KeyboardInterrupt:
+        parser.exit(130, "Stopped. The same command goes on with the clips that are left.\n")
 
 
 if __name__ == "__main__":

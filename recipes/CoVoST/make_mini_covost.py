@@ -1,8 +1,8 @@
 #!/usr/bin/env python3
 """Makes mini-CoVoST: a small synthetic corpus in the on-disk layout of CoVoST 2.
 
-Sentences come from a parallel grammar in five languages (``mini_grammar.py``), speech from
-eSpeak NG (``espeak.py``). It is a demonstration and a test bed: it lets everything from
+Sentences come from a parallel grammar in five languages (``mini_covost/grammar.py``), speech from
+eSpeak NG (``mini_covost/espeak.py``). It is a demonstration and a test bed: it lets everything from
 preparation to BLEU run on a laptop, and says nothing about real speech.
 
     python make_mini_covost.py DATA_FOLDER

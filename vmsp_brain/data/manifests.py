@@ -266,7 +266,7 @@ def preparation_report(save_folder: str | Path) -> dict[str, Any]:
         report = json.loads(path.read_text(encoding="utf-8"))
         if not isinstance(report["made_of"], dict):
             raise ValueError("made_of is no object")
-    except FileNotFoundError:
+    except (FileNotFoundError, NotADirectoryError):
         return {}
     except (ValueError, KeyError, TypeError) as error:
         raise ValueError(

@@ -35,7 +35,13 @@ def is_prepared(folder: Path, made_of: Mapping[str, Any]) -> bool:
 @contextmanager
 def alone_in(folder: Path) -> Iterator[None]:
     """Keep other processes from preparing the same folder, even those of other machines."""
-    folder.mkdir(parents=True, exist_ok=True)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except (FileExistsError, NotADirectoryError) as error:
+        raise CorpusError(
+            f"{folder}: the manifests' folder cannot be made, for a file has its name or that of a "
+            "folder above. Give another one."
+        ) from error
     lock = FileLock(folder / "preparation.lock")
     try:
         lock.acquire(blocking=False)

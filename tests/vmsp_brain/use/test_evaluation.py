@@ -1,6 +1,7 @@
 """A test's results are whole, and never take another test's place."""
 
 import csv
+import json
 import shutil
 from pathlib import Path
 
@@ -51,6 +52,15 @@ def test_nothing_else_is_written_into_a_run(untrained_run: Path, tmp_path: Path,
     with pytest.raises(ValueError, match=r"--output: .* is in the run .*own test alone"):
         ModelTest(str(run), output=tmp_path / output, split="dev").run()
     assert {path: path.read_bytes() for path in run.rglob("*") if path.is_file()} == before
+
+
+def test_a_manifest_that_lost_rows_is_refused_before_anything_is_decoded(untrained_run, tmp_path):
+    manifest = shutil.copy(untrained_run.parent / "manifests" / "en_test.csv", tmp_path)
+    report = {"made_of": {}, "rows": {"en_test.csv": 8}}
+    (tmp_path / "preparation.json").write_text(json.dumps(report))
+    with pytest.raises(ValueError, match=r"en_test.csv: found 3 rows, but 8 were prepared"):
+        ModelTest(str(untrained_run), manifest=[manifest], output=tmp_path / "out").run()
+    assert not (tmp_path / "out").exists()
 
 
 def test_a_corpus_that_is_elsewhere_is_said_before_anything_is_decoded(

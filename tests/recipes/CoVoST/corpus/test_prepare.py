@@ -381,6 +381,25 @@ def test_the_command_prints_the_message_alone(corpus: Path, out: Path, options, 
     assert done.stderr.count("\n") == 1
 
 
+@pytest.mark.parametrize("below", ["", "deeper"])
+def test_a_file_in_the_place_of_the_manifests_folder(corpus: Path, out: Path, below: str):
+    out.write_text("mine")
+    done = call(main, corpus, out / below, "--languages", "fr", "--pairs", "fr-en", check=False)
+    assert done.returncode == 1
+    assert "the manifests' folder cannot be made, for a file has its name" in done.stderr
+    assert out.read_text() == "mine"
+
+
+def test_ctrl_c_ends_in_a_line_that_says_how_to_go_on(corpus: Path, out: Path, monkeypatch):
+    def interrupt(*_):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("corpus.clips.check_clip", interrupt)
+    done = call(main, corpus, out, "--languages", "fr", "--pairs", "fr-en", check=False)
+    assert done.returncode == 130
+    assert done.stderr.endswith("Stopped. The same command goes on with the clips that are left.\n")
+
+
 # ------------------------------------------------------------------ again, in part, in parallel
 
 

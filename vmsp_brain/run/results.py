@@ -3,7 +3,7 @@
 import textwrap
 from collections.abc import Mapping
 
-WIDTH = 100
+WIDTH = 110
 _INDENT = 28
 _NO_BREAK = "\u00a0"
 

@@ -1,22 +1,16 @@
 """The recipe as a user runs it: commands on a corpus on disk."""
 
 import json
-import os
 import re
 import shutil
-import signal
-import subprocess
-import time
 from importlib.metadata import version
 from pathlib import Path
 
 import pytest
-import torch
 import yaml
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
-from tests.helpers.commands import command, last_parameters, run, run_script, train
-from vmsp_brain.data.manifests import read_manifest
+from tests.helpers.commands import run, run_script, train
 from vmsp_brain.run.folder import RunFolder
 
 pytestmark = pytest.mark.slow
@@ -80,27 +74,6 @@ def test_the_best_checkpoint_is_the_primary_levels(uas_run):
     assert len((out / "train_log.txt").read_text().splitlines()) == 2  # a line per epoch
 
 
-def test_two_processes_train_with_torchrun(mini_covost: Path, tmp_path: Path):
-    arguments = command(
-        "train.py", "uas.yaml", mini_covost, tmp_path / "run", "--languages=[en, fr]",
-        "--pairs=[fr-en]", "--number_of_epochs=1", "--valid_batch_size=2",
-    )  # fmt: skip
-    launch = ["-m", "torch.distributed.run", "--nproc_per_node=2", "--standalone"]
-    arguments[1:1] = launch
-    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
-    done = subprocess.run(
-        [*arguments, "--distributed_backend=gloo"], capture_output=True, text=True, env=environment
-    )
-    assert done.returncode == 0, done.stdout + done.stderr
-    assert set(json.loads((tmp_path / "run" / "results.json").read_text())["wer"]) == {"en", "fr"}
-    assert done.stdout.count("Test  ") == 1
-    manifests = tmp_path / "run" / "manifests"
-    for objective, language in (("asr_en", "en"), ("asr_fr", "fr"), ("st_fr-en", "fr")):
-        rows = read_manifest(manifests / f"{language}_test.csv", mini_covost)
-        lines = (tmp_path / "run" / "test" / f"{objective}.tsv").read_text().splitlines()[1:]
-        assert sorted(line.split("\t")[0] for line in lines) == sorted(rows)
-
-
 def test_debug_mode_runs_a_few_batches(mini_covost: Path, tmp_path: Path):
     train(
         "uas.yaml", mini_covost, tmp_path / "run", "--languages=[en, fr]",
@@ -121,69 +94,6 @@ def test_usa_trains_on_converted_clips_in_batches_of_a_duration(mini_covost: Pat
     results = json.loads((tmp_path / "run" / "results.json").read_text())
     assert set(results["bleu"]) == {"fr-en"}
     assert (tmp_path / "run" / "tokenizers" / "st_fr-en.model").exists()
-
-
-OFTEN = ("--languages=[en, fr]", "--pairs=[fr-en]", "--ckpt_interval_steps=1",
-         "--ckpt_interval_minutes=0", "--dropout=0.1")  # fmt: skip
-
-
-@pytest.fixture(scope="module")
-def whole_run(mini_covost: Path, tmp_path_factory) -> Path:
-    """A run that nothing interrupted."""
-    out = tmp_path_factory.mktemp("whole") / "run"
-    run("train.py", "uas.yaml", mini_covost, out, *OFTEN)
-    return out
-
-
-@pytest.mark.parametrize(
-    ("sent", "exit_code", "interval"), [("SIGKILL", -9, "1"), ("SIGTERM", 143, "0")]
-)
-def test_a_stopped_run_ends_bit_identical(
-    whole_run, mini_covost: Path, tmp_path: Path, sent, exit_code, interval
-):
-    stopped = tmp_path / "stopped"
-    options = (*OFTEN, f"--ckpt_interval_steps={interval}")
-    arguments = command("train.py", "uas.yaml", mini_covost, stopped, *options)
-    with (tmp_path / "log").open("w") as log:
-        process = subprocess.Popen(
-            arguments, env={**os.environ, "OMP_NUM_THREADS": "1"}, stdout=log, stderr=log
-        )
-        while not _in_mid_epoch(stopped, 2) and not (interval == "0" and _epochs_done(stopped)):
-            assert process.poll() is None, "the run ended before it could be stopped"
-            time.sleep(0.01)
-        process.send_signal(getattr(signal, sent))
-        assert process.wait() == exit_code
-    assert not (stopped / "results.json").exists()
-    if sent == "SIGTERM":
-        assert "Give the same command to go on" in (tmp_path / "log").read_text()
-
-    run("train.py", "uas.yaml", mini_covost, stopped, *OFTEN)
-    expected, found = last_parameters(whole_run), last_parameters(stopped)
-    assert expected.keys() == found.keys()
-    assert len(expected) > 100
-    different = [name for name, value in expected.items() if not torch.equal(value, found[name])]
-    assert not different
-    for name in ("results.json", "train_log.txt"):
-        assert (whole_run / name).read_text() == (stopped / name).read_text()
-
-
-def _epochs_done(out: Path) -> int:
-    log = out / "train_log.txt"
-    return len(log.read_text().splitlines()) if log.exists() else 0
-
-
-def _in_mid_epoch(out: Path, epoch: int) -> bool:
-    """Whether the newest checkpoint is of the middle of this epoch."""
-    for path in (out / "save").glob("CKPT*"):
-        try:
-            meta = yaml.safe_load((path / "CKPT.yaml").read_text())
-            current = int((path / "epoch_counter.ckpt").read_text())
-            steps = yaml.safe_load((path / "brain.ckpt").read_text())["step"]
-        except OSError:
-            continue  # being deleted
-        if not meta["end-of-epoch"] and current == epoch and steps >= 2:
-            return True
-    return False
 
 
 @pytest.mark.parametrize(

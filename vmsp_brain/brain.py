@@ -6,8 +6,6 @@ algorithmic side (gradient rows, hierarchy).
 
 from collections.abc import Container, Mapping
 from functools import partial
-from pathlib import Path
-from typing import Any
 
 import numpy as np
 import sentencepiece
@@ -15,10 +13,8 @@ import speechbrain as sb
 import torch
 from speechbrain.dataio.batch import PaddedBatch
 from speechbrain.utils.checkpoints import Checkpointer
-from speechbrain.utils.distributed import if_main_process
 from speechbrain.utils.logger import get_logger
 from torch import Tensor, nn
-from torch.utils.data import Dataset
 
 from vmsp_brain import processes
 from vmsp_brain.data.batches import MultilingualBatch
@@ -26,26 +22,25 @@ from vmsp_brain.encoders.compilation import compile_layers
 from vmsp_brain.encoders.interface import check_layers
 from vmsp_brain.method.conflict import mean_per_layer
 from vmsp_brain.method.hierarchy import Hierarchy
+from vmsp_brain.method.rows import gradient_norm
 from vmsp_brain.method.step import GradientStep
-from vmsp_brain.names import text_key
 from vmsp_brain.objectives import Objective
-from vmsp_brain.run.checkpoints import save_epoch
+from vmsp_brain.objectives.losses import has_targets
+from vmsp_brain.run.checkpoints import add_states, save_epoch
 from vmsp_brain.run.cost import EpochCost
 from vmsp_brain.run.evaluation import Evaluation
-from vmsp_brain.run.folder import RunFolder
 from vmsp_brain.run.mean_cosines import MeanCosines
 from vmsp_brain.run.out_of_memory import out_of_memory_names_the_batch
-from vmsp_brain.run.primary import primary_metric, primary_score
-from vmsp_brain.run.results import results_table
+from vmsp_brain.run.primary import epoch_scores, primary_metric
+from vmsp_brain.run.resumable_brain import ResumableBrain
 from vmsp_brain.run.running_means import RunningMeans
 from vmsp_brain.run.scores import results
-from vmsp_brain.run.termination import Termination, heed_parent_alone
 from vmsp_brain.watch.monitor import Monitor
 
 logger = get_logger(__name__)
 
 
-class VMSPBrain(sb.Brain):
+class VMSPBrain(ResumableBrain):
     """Trains a shared encoder under a hierarchy of objectives.
 
     A step goes source by source: one encoder forward for each draw, the losses of all objectives of
@@ -58,9 +53,6 @@ class VMSPBrain(sb.Brain):
     Between processes, the Gramians are averaged, or the rows, if they are sketched (see
     `GradientStep.gramians`), so that λ is the same everywhere, and the combined gradient is
     averaged in one all-reduce. Each evaluates its share of the batches; the results are of all.
-
-    Dropout, masks and augmentation draw from a generator that is seeded anew in every step from
-    (seed, epoch, step, rank), so that a resumed run repeats an uninterrupted one.
 
     Arguments
     ---------
@@ -109,14 +101,10 @@ class VMSPBrain(sb.Brain):
         self.cosines = MeanCosines()
         self.cost = EpochCost()
         self.monitor = Monitor(self.hparams)
-        self.termination = Termination()
-        self.epoch = 1
         if checkpointer is not None:
-            checkpointer.add_recoverable("train_losses", self.train_losses)
-            checkpointer.add_recoverable("cosines", self.cosines)
-            checkpointer.add_recoverable("cost", self.cost)
-            for name, item in (("hierarchy", hierarchy), ("selection", self.gradient.selection)):
-                checkpointer.add_recoverable(name, item, _load_state, _save_state)
+            means = {"train_losses": self.train_losses, "cosines": self.cosines, "cost": self.cost}
+            checkpointer.add_recoverables(means)
+            add_states(checkpointer, hierarchy=hierarchy, selection=self.gradient.selection)
 
     # ---------------------------------------------------------------- the step
 
@@ -124,7 +112,7 @@ class VMSPBrain(sb.Brain):
         """One step of VM-MSP (or one micro-batch of it); the mean loss, on the CPU."""
         should_step = (self.step % self.grad_accumulation_factor) == 0
         self.on_fit_batch_start(batch, should_step)
-        self._seed(self.epoch, self.step)
+        self.seed_from(self.epoch, self.step)
         losses = self.collect_gradients(batch.to(self.device))
         finite = self._finite(losses)
         if should_step:
@@ -149,14 +137,11 @@ class VMSPBrain(sb.Brain):
 
     def _collect_source(self, draw: int, source: str, part: PaddedBatch) -> dict[str, Tensor]:
         trained = self._objectives(source, self.hierarchy.trained(self.epoch))
-        objectives = [objective for objective in trained if _has_targets(objective, part)]
+        objectives = [objective for objective in trained if has_targets(objective, part)]
         if not objectives:
             return {}
-        scales = {
-            "average": 1.0 / self.grad_accumulation_factor,
-            "loss_scale": self.scaler.get_scale(),
-        }
-        with self.training_ctx, self.gradient.forward(draw, len(objectives), **scales) as forward:
+        scales = 1.0 / self.grad_accumulation_factor, self.scaler.get_scale()
+        with self.training_ctx, self.gradient.forward(draw, len(objectives), *scales) as forward:
             frames = objectives[0].encode(self.modules.encoder, part)
 
         def differentiate(objective: Objective) -> Tensor:
@@ -172,37 +157,24 @@ class VMSPBrain(sb.Brain):
     def _objectives(self, source: str, wanted: Container[str]) -> list[Objective]:
         return [item for item in self.objectives_of[source] if item.name in wanted]
 
-    def compute_losses(
-        self, source: str, part: PaddedBatch, wanted: Container[str]
-    ) -> tuple[Any, dict[str, Tensor]]:
-        """One encoder forward, and from it the loss of every wanted objective of the source that
-        the batch has targets for."""
-        objectives = self._objectives(source, wanted)
-        if not objectives:
-            return None, {}
-        frames = objectives[0].encode(self.modules.encoder, part)
-        return frames, {
-            objective.name: objective.loss(frames, part)
-            for objective in objectives
-            if _has_targets(objective, part)
-        }
-
     def combine_gradients(self) -> None:
         """From the gradients to λ, to the encoder's ``.grad``, to the optimizers' step."""
         gramians = self.gradient.gramians(partial(processes.mean, device=self.device))
         if gramians:
-            self.hierarchy.update_lambdas(gramians, self._common_seed())
+            self.hierarchy.update_lambdas(gramians, self.common_seed())
         plan = self.gradient.plan
         cosines = self.gradient.cosines() if plan.measures else {}
         self.gradient.combine(self.scaler.get_scale())
-        processes.average_gradients(self._trained_parameters())
+        trained = self.hierarchy.trained(self.epoch)
+        heads = [p for name in self.heads if name in trained for p in self.heads[name]]
+        processes.average_gradients([*self.gradient.shared, *heads])
         if all(parameter.grad is None for parameter in self.modules.parameters()):
             return  # no loss was finite, and each was counted
         # A gradient scaler skips a step that is not finite, and lowers its scale, by itself.
-        if not self.scaler.is_enabled() and not self._gradients_are_finite():
-            self._count_nonfinite(
-                "all losses are finite, but their gradient", "the step is left out"
-            )
+        norm = gradient_norm(self.modules.parameters())
+        if not self.scaler.is_enabled() and not np.isfinite(norm):
+            what = "all losses are finite, but their gradient"
+            self._count_nonfinite(what, "the step is left out")
             self.zero_grad(set_to_none=True)
             return
         if all(np.isfinite(value) for pairs in cosines.values() for value in pairs.values()):
@@ -211,28 +183,16 @@ class VMSPBrain(sb.Brain):
         self.hparams.head_lr_schedule(self.optimizers_dict["heads"])
         self.optimizers_step()
         if plan.measures:
-            self.monitor.write_lambdas(self.lambdas(), self.optimizer_step)
-
-    def _trained_parameters(self) -> list[nn.Parameter]:
-        """Those that are trained in this epoch, in the same order in all processes."""
-        trained = self.hierarchy.trained(self.epoch)
-        heads = (head for name, head in self.heads.items() if name in trained)
-        return [*self.gradient.shared, *(parameter for head in heads for parameter in head)]
-
-    def _gradients_are_finite(self) -> bool:
-        gradients = [p.grad for p in self.modules.parameters() if p.grad is not None]
-        return bool(torch.nn.utils.get_total_norm(gradients).isfinite())
+            self.monitor.write_lambdas(self.hierarchy.lambdas, self.optimizer_step)
 
     def _finite(self, losses: list[dict[str, float]]) -> list[dict[str, float]]:
         """The losses that are finite; others are named, and end the run when patience does."""
         finite = [{n: loss for n, loss in draw.items() if np.isfinite(loss)} for draw in losses]
-        names = {
-            name for draw, kept in zip(losses, finite, strict=True) for name in draw.keys() - kept
-        }
+        names = {n for draw, kept in zip(losses, finite, strict=True) for n in draw.keys() - kept}
         if names:
-            named = [name for name in self.hierarchy.objectives if name in names]
+            named = ", ".join(name for name in self.hierarchy.objectives if name in names)
             self._count_nonfinite(
-                f"the loss of {', '.join(named)}", "it is left out of the step, its level's λ rests"
+                f"the loss of {named}", "it is left out of the step, its level's λ rests"
             )
         return finite
 
@@ -243,53 +203,25 @@ class VMSPBrain(sb.Brain):
         )
         self.check_loss_isfinite(torch.tensor(torch.nan))
 
-    def lambdas(self) -> dict[str, float]:
-        """Each objective's λ, on the simplex of its level."""
-        return {
-            name: float(value)
-            for level in self.hierarchy.levels
-            for name, value in zip(level.names, level.lambdas, strict=True)
-        }
-
     # ---------------------------------------------------------------- SpeechBrain's hooks
-
-    def fit(self, *arguments: Any, **options: Any) -> None:
-        """SpeechBrain's; SIGTERM and Ctrl-C end it with a checkpoint."""
-        with self.termination:
-            super().fit(*arguments, **options)
-
-    def evaluate(self, *arguments: Any, **options: Any) -> float:
-        """SpeechBrain's; SIGTERM and Ctrl-C end it between two batches."""
-        with self.termination:
-            return super().evaluate(*arguments, **options)
-
-    def make_dataloader(
-        self, dataset: Dataset, stage: sb.Stage, *arguments: Any, **loader_kwargs: Any
-    ) -> Any:
-        """SpeechBrain's; workers leave signals to this process."""
-        if loader_kwargs.get("num_workers"):
-            loader_kwargs.setdefault("worker_init_fn", heed_parent_alone)
-        return super().make_dataloader(dataset, stage, *arguments, **loader_kwargs)
 
     def init_optimizers(self) -> None:
         """One optimizer for the encoder and one for the heads, each clipped and stepped whole."""
         self.optimizers_dict = {
             "encoder": self.hparams.encoder_opt_class(self.gradient.shared),
-            "heads": self.hparams.head_opt_class(
-                [parameter for head in self.heads.values() for parameter in head]
-            ),
+            "heads": self.hparams.head_opt_class([p for head in self.heads.values() for p in head]),
         }
         if self.checkpointer is not None:
             for name, optimizer in self.optimizers_dict.items():
                 self.checkpointer.add_recoverable(f"{name}_optimizer", optimizer)
 
     def _compile(self) -> None:
-        """With ``--compile``: the encoder's layers, see `vmsp_brain.encoders.compilation`.
+        """With ``--compile``: the encoder's layers, in torch's default mode.
 
-        In torch's default mode: SpeechBrain's default, CUDA graphs, asks for one shape of batch.
+        SpeechBrain's default, CUDA graphs, asks for one shape of batch.
         """
-        keys = self.compile_module_keys
-        if self.jit or self.jit_module_keys or set(keys or ["encoder"]) != {"encoder"}:
+        keys = set(self.compile_module_keys or ["encoder"])
+        if self.jit or self.jit_module_keys or keys != {"encoder"}:
             raise ValueError(
                 "--jit and --compile_module_keys: only the encoder can be compiled, by "
                 "torch.compile. Give --compile alone."
@@ -301,10 +233,9 @@ class VMSPBrain(sb.Brain):
     def optimizers_step(self) -> None:
         """SpeechBrain's, after showing the gradients' norms in measuring steps, before clipping."""
         if self.gradient.plan.measures:
-            parameters = {"encoder": self.gradient.shared, **self.heads}
-            norms = {name: _gradient_norm(own) for name, own in parameters.items()}
+            parts = {"encoder": self.gradient.shared, **self.heads}
             scale = self.scaler.get_scale()
-            norms = {name: norm / scale for name, norm in norms.items()}
+            norms = {name: gradient_norm(part) / scale for name, part in parts.items()}
             self.monitor.write_scalars("gradient_norm", norms, self.optimizer_step + 1)
         super().optimizers_step()
 
@@ -317,49 +248,38 @@ class VMSPBrain(sb.Brain):
     def evaluate_batch(self, batch: MultilingualBatch, stage: sb.Stage) -> Tensor:
         """Losses of one source's batch, and the hypotheses of its objectives that make text."""
         if self.termination.requested:
-            self._stop_evaluation_if_requested(stage)
+            self.stop_evaluation_if_requested(stage)
         [(source, part)] = batch.to(self.device).draws[0].items()
-        self._seed(0, self.step)  # the same masks in every epoch
+        self.seed_from(0, self.step)  # the same masks in every epoch
+        hparams = self.hparams
+        search = hparams.test_search if stage == sb.Stage.TEST else hparams.valid_search
         with self.evaluation_ctx:
-            frames, losses = self.compute_losses(source, part, self.hierarchy.objectives)
-            options = (
-                self.hparams.test_search if stage == sb.Stage.TEST else self.hparams.valid_search
-            )
-            for objective in self._objectives(source, self.evaluation.tokenizers):
-                tokens = objective.search(frames, **options)
-                self.evaluation.add_tokens(objective.name, tokens, part)
-                self.evaluation.add_sample(source, part)
-        values = {name: loss.item() for name, loss in losses.items()}
-        self.evaluation.losses.add(values)
-        return torch.tensor(list(values.values())).mean()
+            objectives = self.objectives_of[source]
+            return self.evaluation.add(self.modules.encoder, objectives, part, search)
 
     def on_stage_start(self, stage: sb.Stage, epoch: int | None = None) -> None:
         """Forget the last evaluation."""
-        if epoch is not None:  # a test has none
-            self.epoch = epoch
+        super().on_stage_start(stage, epoch)
         if stage == sb.Stage.TRAIN:
             self.cost.start()
             return
-        self.evaluation = Evaluation(self.tokenizers if self._decodes(stage) else {})
-
-    def _decodes(self, stage: sb.Stage) -> bool:
-        """A validation without scores cannot make its checkpoint the best one."""
-        every = 1 if stage == sb.Stage.TEST else self.hparams.decode_every
-        return self.epoch == 1 or self.epoch % every == 0
+        # A validation without scores cannot make its checkpoint the best one.
+        decodes = stage == sb.Stage.TEST or self.epoch == 1
+        decodes = decodes or self.epoch % self.hparams.decode_every == 0
+        self.evaluation = Evaluation(self.tokenizers if decodes else {})
 
     def on_stage_end(self, stage: sb.Stage, stage_loss: float, epoch: int | None = None) -> None:
         """Log an epoch and save its checkpoint, or write the test results."""
         if stage == sb.Stage.TRAIN:
             self._end_training(self.epoch)
             return
-        self._stop_evaluation_if_requested(stage)
+        self.stop_evaluation_if_requested(stage)
         evaluation = self.evaluation.joined()
         report = results(evaluation.hypotheses)
         if stage == sb.Stage.VALID:
             self._end_validation(self.epoch, evaluation, report)
-        elif if_main_process():
-            RunFolder(self.hparams.output_folder).write_results(report, evaluation.hypotheses)
-            print(results_table(report), flush=True)
+        else:
+            self.monitor.write_test(report, evaluation.hypotheses)
 
     def _end_training(self, epoch: int) -> None:
         """The epoch's means, and the layers that conflict in it."""
@@ -371,116 +291,30 @@ class VMSPBrain(sb.Brain):
         cosines = self.cosines.over_processes()
         self.cosines.clear()
         if cosines:
-            self._select_layers(epoch, mean_per_layer(cosines))
+            similarities = mean_per_layer(cosines)
+            self.gradient.selection.update(epoch, similarities)
             self.monitor.write_conflicts(cosines, epoch)
-            self.monitor.write_selection(self.gradient.selection, list(cosines), epoch)
-
-    def _select_layers(self, epoch: int, similarities: Mapping[str, float]) -> None:
-        selection = self.gradient.selection
-        selected = selection.update(epoch, similarities)
-        if selected is not None:
-            under = sum(value < selection.threshold for value in similarities.values())
-            values = ", ".join(f"{layer} ({similarities[layer]:+.3f})" for layer in selected)
-            logger.info(
-                f"Epoch {epoch}: {len(selected)} of {len(similarities)} layers selected, {under} "
-                f"are under the threshold {selection.threshold}: {values or 'none'}"
-            )
+            self.monitor.write_selection(self.gradient.selection, similarities, epoch)
 
     def _end_validation(self, epoch: int, evaluation: Evaluation, report: dict) -> None:
         """The epoch's log and checkpoint."""
-        valid_losses = evaluation.losses.summary()
+        rates = {name: made.param_groups[0]["lr"] for name, made in self.optimizers_dict.items()}
+        cost = self.cost.stop(torch.device(self.device))
         self.monitor.write_epoch(
-            epoch,
-            dict(zip(self.hierarchy.penalty_names, self.hierarchy.penalties(epoch), strict=True)),
-            self.lambdas(),
-            {name: made.param_groups[0]["lr"] for name, made in self.optimizers_dict.items()},
-            self.train_stats,
-            valid_losses,
-            report,
+            epoch, self.hierarchy, rates, self.train_stats, evaluation, report, cost
         )
-        audio = evaluation.samples if epoch == 1 else {}  # it is the same in every epoch
-        self.monitor.write_samples(evaluation.hypotheses, audio, epoch)
-        self.monitor.write_scalars("cost", self.cost.stop(torch.device(self.device)), epoch)
-        self.hierarchy.record_validation(valid_losses)
-        meta = {"epoch": epoch, "WER": report.get("wer_mean"), "BLEU": report.get("bleu_mean")}
-        meta["loss"] = float(np.mean(list(valid_losses.values())))
+        losses = evaluation.losses.summary()
+        self.hierarchy.record_validation(losses)
         primary = self.hierarchy.levels[0].names
-        meta |= primary_score(primary, evaluation.hypotheses, valid_losses)
-        known = {key: value for key, value in meta.items() if value is not None}
+        meta = {"epoch": epoch, **epoch_scores(primary, report, evaluation.hypotheses, losses)}
         kept = self.hparams.checkpoints_to_keep
-        save_epoch(self.checkpointer, known, kept, **self.primary_metric())
-        self._stop_if_requested(f"epoch {epoch}")
+        save_epoch(self.checkpointer, meta, kept, **self.primary_metric())
+        self.stop_if_requested(f"epoch {epoch}")
 
     def primary_metric(self) -> dict[str, str]:
         """How the best checkpoint is found, see `vmsp_brain.run.primary.primary_metric`."""
         return primary_metric(self.hierarchy.levels[0].names)
 
-    # ---------------------------------------------------------------- processes, data, randomness
-
     def _wrap_distributed(self) -> None:
-        """Start all processes from the same weights.
-
-        DDP's hooks do not fire for ``torch.autograd.grad``, so the modules stay unwrapped and the
-        combined gradient is reduced in `combine_gradients`.
-        """
+        """Equal weights, but no DDP, whose hooks do not fire for ``torch.autograd.grad``."""
         processes.share_weights(self.modules)
-
-    def _train_loader_specifics(self, dataset: Dataset, loader_kwargs: dict) -> dict:
-        self.train_sampler = loader_kwargs["batch_sampler"]  # shards and shuffles by itself
-        return loader_kwargs
-
-    def _should_save_intra_epoch_ckpt(self, last_ckpt_time: float, steps_since_ckpt: int) -> bool:
-        if self.step % self.grad_accumulation_factor:
-            return False  # accumulated gradients are not in a checkpoint: wait until they are used
-        due = super()._should_save_intra_epoch_ckpt(last_ckpt_time, steps_since_ckpt)
-        if self.checkpointer is None:
-            self._stop_if_requested(f"epoch {self.epoch}, step {self.step}")
-            return False
-        return due or processes.any_of(self.termination.requested, self.device)
-
-    def _save_intra_epoch_ckpt(self) -> None:
-        super()._save_intra_epoch_ckpt()
-        self._stop_if_requested(f"epoch {self.epoch}, step {self.step}")
-
-    def _stop_evaluation_if_requested(self, stage: sb.Stage) -> None:
-        """Every process comes here once in an evaluation: at its end, or when asked to stop."""
-        is_test = stage == sb.Stage.TEST
-        self._stop_if_requested("the test" if is_test else f"the validation of epoch {self.epoch}")
-
-    def _stop_if_requested(self, where: str) -> None:
-        """Every process comes here; if any of them was asked to, all end."""
-        if processes.any_of(self.termination.requested, self.device):
-            saved = "a checkpoint was saved. Give the same command to go on."
-            saved = "nothing was saved." if self.checkpointer is None else saved
-            self.termination.stop(f"{where}; {saved}")
-
-    def _common_seed(self) -> int:
-        """Of this optimizer step, the same in all processes."""
-        sequence = np.random.SeedSequence([self.hparams.seed, self.optimizer_step])
-        return int(sequence.generate_state(1, np.uint64)[0])
-
-    def _seed(self, *position: int) -> None:
-        sequence = np.random.SeedSequence([self.hparams.seed, processes.rank(), *position])
-        torch.manual_seed(int(sequence.generate_state(1, np.uint64)[0]))
-        np.random.seed(sequence.generate_state(2)[1])  # transformers' masks draw from numpy
-
-
-def _has_targets(objective: Objective, part: PaddedBatch) -> bool:
-    """Whether a batch holds anything to learn from, such as one clip with this translation: else
-    the loss, zero, would count in the means."""
-    texts = getattr(part, text_key(objective.name), None)  # self-supervision has none
-    return texts is None or any(texts)
-
-
-def _gradient_norm(parameters: list[nn.Parameter]) -> float:
-    gradients = [p.grad for p in parameters if p.grad is not None]
-    return float(torch.nn.utils.get_total_norm(gradients))
-
-
-def _save_state(hierarchy: Hierarchy, path: Path) -> None:
-    if if_main_process():
-        torch.save(hierarchy.state_dict(), path)
-
-
-def _load_state(hierarchy: Hierarchy, path: Path, end_of_epoch: bool) -> None:
-    hierarchy.load_state_dict(torch.load(path, weights_only=True))

@@ -43,6 +43,7 @@ from vmsp_brain.method.rows import DRAWS
 from vmsp_brain.method.step import GradientStep
 from vmsp_brain.names import text_key
 from vmsp_brain.objectives import AttentionObjective, CTCAttentionObjective
+from vmsp_brain.objectives.losses import compute_losses
 
 BLOCKS, D_MODEL, D_FFN, N_MELS, CHANNELS = 12, 224, 896, 80, 32
 SECONDS, TOKENS, VOCABULARY = 3.0, 20, 300
@@ -168,7 +169,7 @@ def joint(objectives: Mapping[str, str]) -> Callable:
     def run(batch: MultilingualBatch) -> None:
         for draw in batch.draws:
             for source, part in draw.items():
-                _, losses = brain.compute_losses(source, part, objectives)
+                _, losses = compute_losses(brain.modules.encoder, brain.objectives_of[source], part)
                 (sum(losses.values()) / DRAWS).backward()
         brain.optimizers_step()
 
@@ -185,7 +186,9 @@ def reference(objectives: Mapping[str, str]) -> Callable:
 
     def backward(batch: MultilingualBatch, name: str, draw: int) -> None:
         source = objectives[name]
-        _, losses = brain.compute_losses(source, batch.draws[draw][source], [name])
+        objective = brain.modules.objectives[name]
+        part = batch.draws[draw][source]
+        _, losses = compute_losses(brain.modules.encoder, [objective], part)
         losses[name].backward()
 
     def run(batch: MultilingualBatch) -> None:
@@ -218,7 +221,8 @@ def torchjd(objectives: Mapping[str, str]) -> Callable:
         rows: list[list[Tensor]] = [[], []]
         for draw in range(DRAWS):
             for source, part in batch.draws[draw].items():
-                frames, losses = brain.compute_losses(source, part, objectives)
+                own = brain.objectives_of[source]
+                frames, losses = compute_losses(brain.modules.encoder, own, part)
                 mtl_backward(
                     list(losses.values()),
                     features=frames.data,

@@ -115,7 +115,7 @@ def oracle_gradients(brain: VMSPBrain, batch: MultilingualBatch) -> dict[tuple[i
     modules = copy.deepcopy(brain.modules).train()
     batch.to(DEVICE)
     gradients = {}
-    brain._seed(brain.epoch, brain.step + 1)  # SSL alone draws random numbers here
+    brain.seed_from(brain.epoch, brain.step + 1)  # SSL alone draws random numbers here
     for draw, sources in enumerate(batch.draws):
         for name, objective in modules.objectives.items():
             modules.zero_grad(set_to_none=True)

@@ -1,7 +1,6 @@
 """The gradient step against oracles made of plain separate backward passes."""
 
 import math
-from functools import partial
 from types import SimpleNamespace
 from unittest.mock import Mock
 
@@ -24,9 +23,7 @@ from tests.helpers.small_models import ENCODERS, SSL
 from vmsp_brain.brain import VMSPBrain
 from vmsp_brain.data.batches import MultilingualBatch
 from vmsp_brain.method.hierarchy import Level
-from vmsp_brain.method.layer_selection import LayerSelection
 from vmsp_brain.method.penalties import ConstantPenalty
-from vmsp_brain.method.step import GradientStep
 from vmsp_brain.names import text_key
 from vmsp_brain.run.checkpoints import AtomicCheckpointer
 from vmsp_brain.run.evaluation import Evaluation
@@ -108,7 +105,7 @@ def test_a_gradient_scaler_changes_neither_lambda_nor_the_unscaled_update():
     scaled.scaler = torch.GradScaler("cpu", init_scale=1024.0)
     found = step_gradients(scaled, make_batch(scaled))
     assert_close({name: value / 1024 for name, value in found.items()}, expected)
-    assert scaled.lambdas() == pytest.approx(plain.lambdas(), rel=1e-6)
+    assert scaled.hierarchy.lambdas == pytest.approx(plain.hierarchy.lambdas, rel=1e-6)
 
 
 def test_a_draw_without_targets_counts_in_no_mean():
@@ -230,19 +227,6 @@ def test_similarities_of_gradients_that_overflowed_are_not_counted(weights):
     brain.fit_batch(make_batch(brain))
     assert brain.cosines.summary()
     assert all(math.isfinite(value) for value in brain.cosines.summary().values())
-
-
-def test_the_selected_layers_are_named_in_the_log(caplog):
-    caplog.set_level("INFO")
-    selection = LayerSelection(efficient=True, warm_up=2, max_layers=2)
-    step = partial(GradientStep, selection=selection)
-    brain = make_brain("UAS", ["en", "fr"], ["fr-en"], gradient_step=step)
-    similarities = {"front_end": 0.1, "block_01": -0.2, "block_02": -0.3, "norm": -0.1}
-    brain._select_layers(1, similarities)
-    assert "layers selected" not in caplog.text
-    brain._select_layers(2, similarities)
-    assert "Epoch 2: 2 of 4 layers selected, 3 are under the threshold 0.0" in caplog.text
-    assert "block_02 (-0.300), block_01 (-0.200)" in caplog.text
 
 
 @pytest.mark.parametrize("precision", ["fp32", "fp16"])

@@ -138,7 +138,7 @@ def test_parameters_after_many_steps_are_those_of_the_formula(runs):
     for step in range(STEPS):
         gradients = []
         for rank in range(PROCESSES):
-            brain._seed = seed_of(rank)
+            brain.seed_from = seed_of(rank)
             gradients.append(oracle_gradients(brain, batch_of(brain, rank, step)))
         update, current = oracle_step(brain, gradients, current)
         with torch.no_grad():
@@ -226,7 +226,7 @@ def train_in_stages(brain: VMSPBrain) -> dict:
     brain.heads["asr/en"].append(unreached)
     brain.hparams.head_opt_class = partial(torch.optim.AdamW, lr=0.01, weight_decay=0.1)
     brain.init_optimizers()
-    brain._seed = seed_of(0)
+    brain.seed_from = seed_of(0)
     after = {}
     for epoch in (1, 2):
         brain.on_stage_start(Stage.TRAIN, epoch)
@@ -337,7 +337,7 @@ def test_sketched_rows_are_averaged_so_the_gramians_are_of_the_mean_gradients(fo
     brain = make_brain(of_two_kinds(), *CASE[1:])
     gradients = []
     for rank in range(PROCESSES):
-        brain._seed = seed_of(rank)
+        brain.seed_from = seed_of(rank)
         gradients.append(oracle_gradients(brain, batch_of(brain, rank, 0)))
 
     def mean_rows(draw: int, names: list[str]) -> Tensor:

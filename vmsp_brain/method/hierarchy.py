@@ -67,6 +67,15 @@ class Hierarchy:
         """All objectives, level by level."""
         return [name for level in self.levels for name in level.names]
 
+    @property
+    def lambdas(self) -> dict[str, float]:
+        """Each objective's λ, on the simplex of its level."""
+        return {
+            name: float(value)
+            for level in self.levels
+            for name, value in zip(level.names, level.lambdas, strict=True)
+        }
+
     def penalties(self, epoch: int) -> list[float]:
         """η_1, η_2, ... in this epoch (1, 2, ...), one between each two levels."""
         return [
@@ -75,15 +84,15 @@ class Hierarchy:
             if level.penalty is not None
         ]
 
-    @property
-    def penalty_names(self) -> list[str]:
-        """Names of the penalties by the levels on both sides, such as ``eta_1_st_under_asr``.
+    def named_penalties(self, epoch: int) -> dict[str, float]:
+        """`penalties` by the levels on both sides, such as ``eta_1_st_under_asr``.
 
         A level is named by its tasks, or by its languages where another level has the same tasks.
         """
         names = [_title(level, self.levels) for level in self.levels]
         pairs = enumerate(itertools.pairwise(names), start=1)
-        return [f"eta_{number}_{lower}_under_{upper}" for number, (upper, lower) in pairs]
+        keys = [f"eta_{number}_{lower}_under_{upper}" for number, (upper, lower) in pairs]
+        return dict(zip(keys, self.penalties(epoch), strict=True))
 
     def multipliers(self, epoch: int) -> list[float]:
         """What each level counts in this epoch: 1, η_1, η_1·η_2, ..."""

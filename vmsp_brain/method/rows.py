@@ -176,3 +176,9 @@ def accumulate(
             parameter.grad = gradient * weight
         else:
             parameter.grad.add_(gradient, alpha=weight)
+
+
+def gradient_norm(parameters: Iterable[Parameter]) -> float:
+    """The Euclidean norm of the parameters' ``.grad`` together."""
+    gradients = [p.grad for p in parameters if p.grad is not None]
+    return float(torch.nn.utils.get_total_norm(gradients))

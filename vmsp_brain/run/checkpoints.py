@@ -6,8 +6,9 @@ import shutil
 import tempfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
+import torch
 import yaml
 from speechbrain.utils.checkpoints import CKPT_PREFIX, METAFNAME, Checkpoint, Checkpointer
 from speechbrain.utils.distributed import ddp_barrier, if_main_process
@@ -156,3 +157,28 @@ def refused_write(folder: Path) -> OSError | None:
     except OSError as error:
         return error
     return None
+
+
+class Stateful(Protocol):
+    """What has a state of tensors and plain values."""
+
+    def state_dict(self) -> dict[str, Any]:
+        """The state."""
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Take over a state."""
+
+
+def add_states(checkpointer: Checkpointer, **items: Stateful) -> None:
+    """Let checkpoints hold the states of objects that are no modules, by name."""
+    for name, item in items.items():
+        checkpointer.add_recoverable(name, item, _load_state, _save_state)
+
+
+def _save_state(item: Stateful, path: Path) -> None:
+    if if_main_process():
+        torch.save(item.state_dict(), path)
+
+
+def _load_state(item: Stateful, path: Path, end_of_epoch: bool) -> None:
+    item.load_state_dict(torch.load(path, weights_only=True))

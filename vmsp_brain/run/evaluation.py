@@ -1,13 +1,18 @@
 """What one pass over a validation or test set finds: losses, hypotheses, a sample of the audio."""
 
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 import sentencepiece
+import torch
 from speechbrain.dataio.batch import PaddedBatch
 from torch import Tensor
 
 from vmsp_brain import processes
+from vmsp_brain.encoders import Encoder
 from vmsp_brain.names import text_key
+from vmsp_brain.objectives import Objective
+from vmsp_brain.objectives.losses import compute_losses
 from vmsp_brain.run.running_means import RunningMeans
 from vmsp_brain.run.scores import Hypothesis
 
@@ -36,22 +41,42 @@ class Evaluation:
         self.hypotheses: dict[str, list[Hypothesis]] = {name: [] for name in tokenizers}
         self.samples: dict[str, Tensor] = {}
 
-    def add_tokens(self, name: str, tokens: Sequence[list[int]], part: PaddedBatch) -> None:
-        """Add what an objective made of a batch, beside the references that the batch holds."""
+    def add(
+        self,
+        encoder: Encoder,
+        objectives: Sequence[Objective],
+        part: PaddedBatch,
+        search: Mapping[str, Any],
+    ) -> Tensor:
+        """Evaluate a batch of one source; its mean loss, on the CPU.
+
+        Arguments
+        ---------
+        encoder : Encoder
+            The shared encoder.
+        objectives : list of Objective
+            All of that source.
+        part : PaddedBatch
+            The batch.
+        search : dict
+            Keyword arguments of the objectives' ``search``.
+        """
+        frames, losses = compute_losses(encoder, objectives, part)
+        for objective in objectives:
+            if objective.name in self.tokenizers:
+                self._add_tokens(objective.name, objective.search(frames, **search), part)
+                self.samples.setdefault(objective.source, _first_waveform(part))
+        values = {name: loss.item() for name, loss in losses.items()}
+        self.losses.add(values)
+        return torch.tensor(list(values.values())).mean()
+
+    def _add_tokens(self, name: str, tokens: Sequence[list[int]], part: PaddedBatch) -> None:
         columns = part.id, part[text_key(name)], self.tokenizers[name].decode(tokens)
         self.hypotheses[name].extend(
             Hypothesis(utterance_id, reference, text)
             for utterance_id, reference, text in zip(*columns, strict=True)
             if reference  # a clip without this translation
         )
-
-    def add_sample(self, source: str, part: PaddedBatch) -> None:
-        """Keep the first waveform of a source's first batch."""
-        if source not in self.samples:
-            wavs, relative_lengths = part.sig
-            self.samples[source] = wavs[
-                0, : round(float(relative_lengths[0]) * wavs.shape[1])
-            ].cpu()
 
     def joined(self) -> "Evaluation":
         """What all processes found, each on its share of the batches; the same in every one."""
@@ -63,3 +88,8 @@ class Evaluation:
         for _, samples in reversed(found):
             whole.samples |= samples
         return whole
+
+
+def _first_waveform(part: PaddedBatch) -> Tensor:
+    wavs, relative_lengths = part.sig
+    return wavs[0, : round(float(relative_lengths[0]) * wavs.shape[1])].cpu()

@@ -1,6 +1,7 @@
 """The score of the primary level's own objectives, by which a run's best checkpoint is chosen."""
 
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 from vmsp_brain.run.scores import Hypothesis, bleu, word_error_rate
 
@@ -53,6 +54,27 @@ def primary_score(
             return {key: round(_mean(scores), 2)} if scores else {}
     known = [losses[name] for name in objectives if name in losses]
     return {key: _mean(known)} if known else {}
+
+
+def epoch_scores(
+    objectives: Sequence[str],
+    report: Mapping[str, Any],
+    hypotheses: Mapping[str, list[Hypothesis]],
+    losses: Mapping[str, float],
+) -> dict[str, float]:
+    """What an epoch's checkpoint tells of its validation: means over all, and `primary_score`.
+
+    Arguments
+    ---------
+    objectives, hypotheses, losses
+        See `primary_score`.
+    report : dict
+        From `vmsp_brain.run.scores.results`.
+    """
+    keys = {"WER": "wer_mean", "BLEU": "bleu_mean"}
+    means = {name: report[key] for name, key in keys.items() if key in report}
+    primary = primary_score(objectives, hypotheses, losses)
+    return {**means, "loss": _mean(list(losses.values())), **primary}
 
 
 def _of_task(objectives: Sequence[str], task: str) -> list[str]:

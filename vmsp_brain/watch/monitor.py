@@ -15,10 +15,12 @@ from vmsp_brain.method.conflict import (
     mean_per_tasks,
     share_of_conflicts,
 )
+from vmsp_brain.method.hierarchy import Hierarchy
 from vmsp_brain.method.layer_selection import LayerSelection
 from vmsp_brain.run.curves import numbered_tag
+from vmsp_brain.run.evaluation import Evaluation
 from vmsp_brain.run.folder import RunFolder
-from vmsp_brain.run.results import score_lines, score_rows
+from vmsp_brain.run.results import results_table, score_lines, score_rows
 from vmsp_brain.run.scores import Hypothesis
 from vmsp_brain.watch.plots import draw_conflicts, draw_conflicts_by_layer
 
@@ -94,46 +96,68 @@ class Monitor:
         for name, figure in figures.items():
             self._writer.add_figure(numbered_tag("conflict", name), figure, epoch)
 
-    def write_selection(self, selection: LayerSelection, layers: Sequence[str], epoch: int) -> None:
-        """Write which of the encoder's layers are selected, if any were chosen yet."""
-        if selection.selected is not None:
-            chosen = selection.layers(layers)
-            shown = {layer: float(layer in chosen) for layer in layers}
-            self.write_scalars("selected_layer", shown, epoch)
+    def write_selection(
+        self, selection: LayerSelection, similarities: Mapping[str, float], epoch: int
+    ) -> None:
+        """Write which of the encoder's layers are selected, if any were chosen yet.
+
+        Arguments
+        ---------
+        selection : LayerSelection
+            As it is after this epoch.
+        similarities : dict
+            By layer, from which it was chosen.
+        epoch : int
+            1, 2, ...
+        """
+        if selection.selected is None:
+            return
+        chosen = selection.layers(list(similarities))
+        values = ", ".join(f"{layer} ({similarities[layer]:+.3f})" for layer in chosen)
+        under = sum(value < selection.threshold for value in similarities.values())
+        logger.info(
+            f"Epoch {epoch}: {len(chosen)} of {len(similarities)} layers selected, {under} are "
+            f"under the threshold {selection.threshold}: {values or 'none'}"
+        )
+        shown = {layer: float(layer in chosen) for layer in similarities}
+        self.write_scalars("selected_layer", shown, epoch)
 
     def write_epoch(
         self,
         epoch: int,
-        penalties: Mapping[str, float],
-        lambdas: Mapping[str, float],
+        hierarchy: Hierarchy,
         rates: Mapping[str, float],
         train_losses: Mapping[str, float],
-        valid_losses: Mapping[str, float],
+        evaluation: Evaluation,
         report: Mapping,
+        cost: Mapping[str, float],
     ) -> None:
-        """Write an epoch's log line and curves, and say its scores.
+        """Write an epoch's log line, curves and samples, and say its scores.
 
         Arguments
         ---------
         epoch : int
             1, 2, ...
-        penalties : dict
-            η_1, η_2, ... by `Hierarchy.penalty_names`.
-        lambdas : dict
-            Each objective's λ.
+        hierarchy : Hierarchy
+            Whose λ and penalties are written.
         rates : dict
             Learning rate of each optimizer.
-        train_losses, valid_losses : dict
+        train_losses : dict
             Each objective's mean loss.
+        evaluation : Evaluation
+            The epoch's validation.
         report : dict
-            Validation scores, from `vmsp_brain.run.scores.results`.
+            Its scores, from `vmsp_brain.run.scores.results`.
+        cost : dict
+            From `EpochCost.stop`.
         """
+        penalties, valid_losses = hierarchy.named_penalties(epoch), evaluation.losses.summary()
         means = {key: report[f"{key}_mean"] for key in ("wer", "bleu") if key in report}
         self.hparams.train_logger.log_stats(
             stats_meta={
                 "epoch": epoch,
                 **penalties,
-                **{f"lambda {name}": value for name, value in lambdas.items()},
+                **{f"lambda {name}": value for name, value in hierarchy.lambdas.items()},
             },
             train_stats={f"loss {name}": value for name, value in train_losses.items()},
             valid_stats={
@@ -153,8 +177,17 @@ class Monitor:
             "loss_valid": valid_losses,
             "WER_valid": {**report.get("wer", {}), "mean": means.get("wer")},
             "BLEU_valid": {**report.get("bleu", {}), "mean": means.get("bleu")},
+            "cost": cost,
         }.items():
             self.write_scalars(group, values, epoch)
+        audio = evaluation.samples if epoch == 1 else {}  # it is the same in every epoch
+        self.write_samples(evaluation.hypotheses, audio, epoch)
+
+    def write_test(self, report: Mapping, hypotheses: Mapping[str, list[Hypothesis]]) -> None:
+        """Write the results of the test, and say its scores."""
+        if if_main_process():
+            self._run.write_results(report, hypotheses)
+            print(results_table(report), flush=True)
 
     def write_samples(
         self,

@@ -71,7 +71,7 @@ def test_penalties_are_named_by_the_levels_on_both_sides(levels, names):
     first, *lower = levels
     below = [Level(patterns, penalty=lambda epoch, losses: 1.0) for patterns in lower]
     hierarchy = Hierarchy([Level(first), *below], ["asr/en", "asr/fr", "st/fr-en", "ssl"])
-    assert hierarchy.penalty_names == names
+    assert list(hierarchy.named_penalties(1)) == names
 
 
 def test_orders_put_recognition_or_translation_on_top():

@@ -86,7 +86,7 @@ def test_with_all_layers_selected_efficient_mode_is_the_exact_method():
     for seeds in ((1, 2), (3, 4)):
         found = [step_gradients(brain, make_batch(brain, *seeds)) for brain in (exact, efficient)]
         assert all(torch.equal(found[0][name], found[1][name]) for name in found[0])
-    assert exact.lambdas() == efficient.lambdas()
+    assert exact.hierarchy.lambdas == efficient.hierarchy.lambdas
 
 
 @pytest.mark.parametrize("selected", [None, ["block_02"], []])
@@ -135,13 +135,13 @@ MODES = {
 def test_accumulation_averages_over_the_micro_batches_in_every_mode(mode):
     """Two micro-batches of the same utterances are one batch of them."""
     parts = small_brain(**mode, run_opts={"grad_accumulation_factor": 2})
-    parts._seed = lambda *_: torch.manual_seed(0)
+    parts.seed_from = lambda *_: torch.manual_seed(0)
     whole = small_brain(**mode)
-    whole._seed = parts._seed
+    whole.seed_from = parts.seed_from
     expected = step_gradients(whole, make_batch(whole))
     parts.step = 0
     assert_close(step_gradients(parts, make_batch(parts), make_batch(parts)), expected)
-    assert parts.lambdas() == pytest.approx(whole.lambdas(), rel=1e-5)
+    assert parts.hierarchy.lambdas == pytest.approx(whole.hierarchy.lambdas, rel=1e-5)
 
 
 @pytest.mark.parametrize("mode", MODES.values(), ids=list(MODES))
@@ -151,7 +151,7 @@ def test_a_gradient_scaler_changes_neither_lambda_nor_the_unscaled_update(mode):
     expected = step_gradients(plain, make_batch(plain))
     found = step_gradients(scaled, make_batch(scaled))
     assert_close({name: value / 1024 for name, value in found.items()}, expected)
-    assert scaled.lambdas() == pytest.approx(plain.lambdas(), rel=1e-6)
+    assert scaled.hierarchy.lambdas == pytest.approx(plain.hierarchy.lambdas, rel=1e-6)
 
 
 @pytest.mark.parametrize(

@@ -11,6 +11,10 @@ from speechbrain.utils.train_logger import FileTrainLogger, TensorboardLogger
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 from tensorboard.plugins.hparams.plugin_data_pb2 import HParamsPluginData
 
+from vmsp_brain.method.hierarchy import Hierarchy, Level
+from vmsp_brain.method.layer_selection import LayerSelection
+from vmsp_brain.method.penalties import LinearPenalty
+from vmsp_brain.run.evaluation import Evaluation
 from vmsp_brain.run.folder import RunFolder
 from vmsp_brain.run.scores import Hypothesis
 from vmsp_brain.watch.monitor import SHOWN, Monitor
@@ -37,20 +41,22 @@ def curves(monitor: Monitor) -> dict:
     return RunFolder(monitor.hparams.output_folder).read_curves()
 
 
+def write_epoch(monitor: Monitor, report: dict, valid_losses: dict[str, float]) -> None:
+    """The third epoch."""
+    levels = [Level(["asr/*"]), Level(["ssl"], penalty=LinearPenalty(start=0.1, growth=0.1))]
+    evaluation = Evaluation({})
+    evaluation.losses.add(valid_losses)
+    hierarchy = Hierarchy(levels, ["asr/en", "asr/fr", "ssl"])
+    rates, cost = {"encoder": 0.5, "heads": 0.25}, {"minutes": 2.0}
+    monitor.write_epoch(3, hierarchy, rates, {"asr/fr": 1.5}, evaluation, report, cost)
+
+
 def test_an_epoch_is_a_log_line_and_points_on_every_curve(monitor: Monitor):
-    monitor.write_epoch(
-        3,
-        penalties={"eta_1_st_under_asr": 0.3, "eta_2_ssl_under_st": 0.2},
-        lambdas={"asr/fr": 0.75, "ssl": 1.0},
-        rates={"encoder": 0.5, "heads": 0.25},
-        train_losses={"asr/fr": 1.5},
-        valid_losses={"asr/fr": 2.5, "ssl": 4.0},
-        report={"wer": {"fr": 50.0}, "wer_mean": 50.0},
-    )
+    report = {"wer": {"fr": 50.0}, "wer_mean": 50.0}
+    write_epoch(monitor, report, {"asr/fr": 2.5, "ssl": 4.0})
     found = curves(monitor)
     assert found == {
-        "penalty/eta_1_st_under_asr": [(3, pytest.approx(0.3))],
-        "penalty/eta_2_ssl_under_st": [(3, pytest.approx(0.2))],
+        "penalty/eta_1_ssl_under_asr": [(3, pytest.approx(0.3))],
         "learning_rate/encoder": [(3, 0.5)],
         "learning_rate/heads": [(3, 0.25)],
         "loss_train/asr/fr": [(3, 1.5)],
@@ -58,12 +64,13 @@ def test_an_epoch_is_a_log_line_and_points_on_every_curve(monitor: Monitor):
         "loss_valid/ssl": [(3, 4.0)],
         "WER_valid/fr": [(3, 50.0)],
         "WER_valid/mean": [(3, 50.0)],
+        "cost/minutes": [(3, 2.0)],
     }
     [line] = (Path(monitor.hparams.output_folder) / "train_log.txt").read_text().splitlines()
     for part in (
         "epoch: 3",
-        "eta_1_st_under_asr: 3.00e-01",
-        "lambda asr/fr: 7.50e-01",
+        "eta_1_ssl_under_asr: 3.00e-01",
+        "lambda asr/fr: 5.00e-01",
         "valid wer: 50.00",
     ):
         assert part in line
@@ -73,10 +80,7 @@ def test_an_epoch_says_how_far_it_is_and_its_scores(monitor: Monitor, caplog):
     monitor.hparams.number_of_epochs = 9
     report = {"wer": {"fr": 50.0, "en": 30.0}, "wer_mean": 40.0, "bleu": {"fr-en": 5.0}}
     with caplog.at_level("INFO"):
-        monitor.write_epoch(
-            3, {"eta_1": 0.3}, {"ssl": 1.0}, {}, {"ssl": 1.5}, {"asr/fr": 2.0, "ssl": 4.0},
-            {**report, "bleu_mean": 5.0},
-        )  # fmt: skip
+        write_epoch(monitor, {**report, "bleu_mean": 5.0}, {"asr/fr": 2.0, "ssl": 4.0})
     assert caplog.messages == [
         "Epoch 3 of 9, loss 3.00     WER %  fr 50.00   en 30.00   mean 40.00\n"
         "                            BLEU   fr-en 5.00   mean 5.00"
@@ -151,3 +155,17 @@ def test_conflicts_are_a_table_and_their_means(monitor: Monitor):
 def test_an_epoch_without_measured_conflicts_writes_none(monitor: Monitor):
     monitor.write_conflicts({}, 2)
     assert not (Path(monitor.hparams.output_folder) / "conflicts").exists()
+
+
+def test_the_selected_layers_are_named_in_the_log_and_marked_on_a_curve(monitor: Monitor, caplog):
+    caplog.set_level("INFO")
+    selection = LayerSelection(efficient=True, warm_up=2, max_layers=2)
+    similarities = {"front_end": 0.1, "block_01": -0.2, "block_02": -0.3, "norm": -0.1}
+    for epoch in (1, 2):
+        selection.update(epoch, similarities)
+        monitor.write_selection(selection, similarities, epoch)
+    [line] = caplog.messages
+    assert line.startswith("Epoch 2: 2 of 4 layers selected, 3 are under the threshold 0.0")
+    assert "block_02 (-0.300)" in line
+    assert curves(monitor)["selected_layer/front_end"] == [(2, 0.0)]
+    assert curves(monitor)["selected_layer/block_02"] == [(2, 1.0)]

@@ -1,0 +1,45 @@
+"""The losses of a batch, all from one encoder forward."""
+
+from collections.abc import Sequence
+from typing import Any
+
+from speechbrain.dataio.batch import PaddedBatch
+from torch import Tensor
+
+from vmsp_brain.encoders import Encoder
+from vmsp_brain.names import text_key
+from vmsp_brain.objectives.interface import Objective
+
+
+def compute_losses(
+    encoder: Encoder, objectives: Sequence[Objective], part: PaddedBatch
+) -> tuple[Any, dict[str, Tensor]]:
+    """The encoder's hidden states, and from them the loss of every objective with targets.
+
+    Arguments
+    ---------
+    encoder : Encoder
+        The shared encoder.
+    objectives : list of Objective
+        Of the source that the batch is of, one or more.
+    part : PaddedBatch
+        The batch.
+
+    Returns
+    -------
+    tuple
+        What the objectives' ``encode`` gives, and scalars by objective.
+    """
+    frames = objectives[0].encode(encoder, part)
+    return frames, {
+        objective.name: objective.loss(frames, part)
+        for objective in objectives
+        if has_targets(objective, part)
+    }
+
+
+def has_targets(objective: Objective, part: PaddedBatch) -> bool:
+    """Whether a batch holds anything to learn from, such as one clip with this translation: else
+    the loss, zero, would count in the means."""
+    texts = getattr(part, text_key(objective.name), None)  # self-supervision has none
+    return texts is None or any(texts)

@@ -3,7 +3,8 @@
 """
 
 import re
-from collections.abc import Mapping
+from collections import Counter
+from collections.abc import Mapping, Sequence
 
 _LANGUAGE = "([a-z]{2,3}(?:-[A-Z]{2})?)"
 
@@ -34,6 +35,45 @@ def split_pair(pair: str) -> tuple[str, str]:
             f"pairs: found {pair!r}, expected source-target such as fr-en or zh-CN-en."
         )
     return match[1], match[2]
+
+
+def check_list(key: str, values: Sequence[str]) -> None:
+    """Refuse a text in place of a list, whose letters would be taken for its items, and repetition.
+
+    Raises
+    ------
+    ValueError
+        The message names the key.
+    """
+    if isinstance(values, str):
+        raise ValueError(f"{key}: found the text {values!r}, expected a list such as [{values}].")
+    if not all(values):
+        raise ValueError(f"{key}: found an empty name in {list(values)}. Remove it.")
+    twice = [value for value, number in Counter(values).items() if number > 1]
+    if twice:
+        raise ValueError(f"{key}: found {', '.join(twice)} more than once, expected each once.")
+
+
+def targets_by_language(languages: Sequence[str], pairs: Sequence[str]) -> dict[str, list[str]]:
+    """The languages that each language is to be translated into.
+
+    Raises
+    ------
+    ValueError
+        If a language or pair is doubled or malformed, or a pair's source is no language of these.
+    """
+    check_list("languages", languages)
+    check_list("pairs", pairs)
+    targets: dict[str, list[str]] = {language: [] for language in languages}
+    for pair in pairs:
+        source, target = split_pair(pair)
+        if source not in targets:
+            raise ValueError(
+                f"pairs: {pair} translates from {source}, which is not among the languages "
+                f"{', '.join(languages)}. Add it to languages or remove the pair."
+            )
+        targets[source].append(target)
+    return targets
 
 
 def text_key(name: str) -> str:

@@ -10,7 +10,7 @@ from speechbrain.dataio.batch import PaddedBatch
 from torch import nn
 
 from tests.helpers.saved_models import saved_model
-from vmsp_brain.encoders import ConformerEncoder, conformer_encoder
+from vmsp_brain.encoders import ConformerEncoder, Frames, conformer_encoder
 from vmsp_brain.objectives import (
     AttentionObjective,
     BestRQObjective,
@@ -131,3 +131,15 @@ def batch_of(*seconds: float) -> PaddedBatch:
     wavs, lengths = noise(*seconds)
     counts = (lengths * wavs.shape[1]).round().long()
     return PaddedBatch([{"sig": wav[:n]} for wav, n in zip(wavs, counts, strict=True)])
+
+
+def overfit(
+    objective: AttentionObjective, frames: Frames, batch: PaddedBatch, steps: int
+) -> AttentionObjective:
+    """The objective, once it knows a batch by heart."""
+    optimizer = torch.optim.Adam(objective.parameters(), lr=1e-2)
+    for _ in range(steps):
+        optimizer.zero_grad()
+        objective.loss(frames, batch).backward()
+        optimizer.step()
+    return objective.eval()

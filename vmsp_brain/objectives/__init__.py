@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 
 from torch import nn
 
-from vmsp_brain.names import split_pair
+from vmsp_brain.names import split_pair, targets_by_language
 from vmsp_brain.objectives.attention import AttentionObjective
 from vmsp_brain.objectives.best_rq import BestRQObjective
 from vmsp_brain.objectives.cpc import CPCObjective
@@ -56,27 +56,14 @@ def multilingual_objectives(
     ValueError
         If a language or pair is doubled or malformed.
     """
-    for key, values in (("languages", languages), ("pairs", pairs)):
-        if isinstance(values, str):
-            raise ValueError(f"{key}: found {values!r}, expected a list such as [{values}].")
-        if not all(values):
-            raise ValueError(f"{key}: found an empty name in {list(values)}. Remove it.")
-        doubled = sorted({value for value in values if values.count(value) > 1})
-        if doubled:
-            raise ValueError(f"{key}: {', '.join(doubled)} is listed twice. List each once.")
+    targets_by_language(languages, pairs)  # or an error
     self_supervised = ssl()  # first: random numbers are drawn in this order
     objectives = nn.ModuleDict()
     for language in languages:
         name = f"asr/{language}"
         objectives[name] = recognition(name=name, source=language)
     for pair in pairs:
-        source, _ = split_pair(pair)
-        if source not in languages:
-            raise ValueError(
-                f"pairs: {pair!r} translates from {source!r}, which is not among the languages "
-                f"{', '.join(languages)}. Add it to languages or remove the pair."
-            )
-        name = f"st/{pair}"
+        name, (source, _) = f"st/{pair}", split_pair(pair)
         objectives[name] = translation(name=name, source=source)
     objectives[self_supervised.name] = self_supervised
     return objectives

@@ -13,9 +13,10 @@ from typing import Any
 from tqdm import tqdm
 
 from corpus.resumable_tsv import ResumableTsv
-from corpus.tsv import CorpusError, targets_by_language
+from corpus.tsv import CorpusError
 from vmsp_brain.data.manifests import SPLITS
 from vmsp_brain.files import whole_file
+from vmsp_brain.names import targets_by_language
 
 HUB_NAME = "fixie-ai/covost2"
 SPLIT_NAMES = {"train": "train", "dev": "validation", "test": "test"}

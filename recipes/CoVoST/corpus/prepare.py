@@ -33,10 +33,8 @@ from corpus.tsv import (
     CorpusError,
     Row,
     Source,
-    check_list,
     find_source,
     read_rows,
-    targets_by_language,
 )
 from vmsp_brain.audio import SHORTEST
 from vmsp_brain.data.manifests import (
@@ -47,7 +45,7 @@ from vmsp_brain.data.manifests import (
     preparation_report,
 )
 from vmsp_brain.files import write_whole
-from vmsp_brain.names import check_language
+from vmsp_brain.names import check_language, check_list, targets_by_language
 
 MAX_CHARACTERS = 2000
 """Of a transcription or a translation: decoders have positions for 2500 tokens."""
@@ -178,7 +176,6 @@ def _check_arguments(
     workers: int | None,
 ) -> None:
     check_list("languages", languages)
-    check_list("pairs", pairs)
     for language in languages:
         check_language(language)
     if not 0 <= min_duration < max_duration:

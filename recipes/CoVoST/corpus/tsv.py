@@ -14,7 +14,6 @@ from pathlib import Path, PurePosixPath
 from typing import NamedTuple
 
 from vmsp_brain.data.manifests import SPLITS
-from vmsp_brain.names import split_pair
 
 SPLIT_OF_LABEL = {"train": "train", "train_covost": "train", "dev": "dev", "test": "test"}
 """What CoVoST's ``split`` column says; it has other values, of rows that no split uses."""
@@ -97,41 +96,6 @@ class Reading:
 
     rows: list[Row]
     notes: list[str]
-
-
-def check_list(key: str, values: Sequence[str]) -> None:
-    """Refuse a text in place of a list, whose letters would be taken for its items, and repetition.
-
-    Raises
-    ------
-    CorpusError
-        The message names the key.
-    """
-    if isinstance(values, str):
-        raise CorpusError(f"{key}: found the text {values!r}, expected a list such as [{values}].")
-    twice = [value for value, number in Counter(values).items() if number > 1]
-    if twice:
-        raise CorpusError(f"{key}: found {', '.join(twice)} more than once, expected each once.")
-
-
-def targets_by_language(languages: Sequence[str], pairs: Sequence[str]) -> dict[str, list[str]]:
-    """The languages that each language is to be translated into.
-
-    Raises
-    ------
-    CorpusError
-        If a pair's source is not among the languages.
-    """
-    targets: dict[str, list[str]] = {language: [] for language in languages}
-    for pair in pairs:
-        source, target = split_pair(pair)
-        if source not in targets:
-            raise CorpusError(
-                f"pairs: {pair} translates from {source}, which is not among the languages "
-                f"{', '.join(languages)}. Add it to languages or remove the pair."
-            )
-        targets[source].append(target)
-    return targets
 
 
 def find_source(data_folder: Path, language: str, targets: Sequence[str]) -> Source:

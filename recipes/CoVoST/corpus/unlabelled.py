@@ -7,9 +7,9 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from corpus.clips import ClipJournal
-from corpus.tsv import check_list
 from vmsp_brain.data.manifests import COLUMNS, unlabelled_manifest
 from vmsp_brain.files import whole_file, write_whole
+from vmsp_brain.names import check_list
 
 SUFFIXES = (".wav", ".flac", ".mp3")
 """Of the files that are taken, in upper or lower case."""

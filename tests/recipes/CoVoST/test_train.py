@@ -101,7 +101,7 @@ def test_usa_trains_on_converted_clips_in_batches_of_a_duration(mini_covost: Pat
     [
         (["--order=SUA"], "order: found 'SUA', expected one of UAS, USA"),
         (["--asr_vocab_size=5000"], "cannot support a vocabulary of 5000 tokens"),
-        (["--pairs=[de-en]"], "translates from 'de', which is not among the languages en, fr"),
+        (["--pairs=[de-en]"], "translates from de, which is not among the languages en, fr"),
         (["--pairs=[fr-de]"], "found neither covost_v2.fr_de.tsv"),
         (["--pairs=[]"], "['st/*'], matches no objective"),
         (["--data_folder=nowhere"], "data_folder: nowhere is not a folder"),

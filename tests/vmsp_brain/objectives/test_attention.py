@@ -5,7 +5,7 @@ import torch
 from speechbrain.dataio.batch import PaddedBatch
 from torch import Tensor
 
-from tests.helpers.small_models import noise, small_encoder
+from tests.helpers.small_models import noise, overfit, small_encoder
 from vmsp_brain.data.tokenizers import BOS, EOS
 from vmsp_brain.encoders import Frames
 from vmsp_brain.names import text_key
@@ -130,12 +130,7 @@ def overfitted() -> tuple[AttentionObjective, Frames]:
     """A head that knows two utterances by heart."""
     torch.manual_seed(0)
     head, frames = objective(label_smoothing=0.0), random_frames(LENGTHS[:2])
-    optimizer = torch.optim.Adam(head.parameters(), lr=1e-2)
-    for _ in range(150):
-        optimizer.zero_grad()
-        head.loss(frames, batch_of(TARGETS[:2])).backward()
-        optimizer.step()
-    return head.eval(), frames
+    return overfit(head, frames, batch_of(TARGETS[:2]), steps=150), frames
 
 
 @pytest.mark.parametrize("beam_size", [1, 4])

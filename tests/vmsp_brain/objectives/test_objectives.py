@@ -51,9 +51,9 @@ def test_no_pairs_is_recognition_and_ssl_alone():
 @pytest.mark.parametrize(
     ("languages", "pairs", "message"),
     [
-        (["en", "fr", "en"], [], "languages: en is listed twice"),
-        (["en", "fr"], ["fr-en", "fr-en"], "pairs: fr-en is listed twice"),
-        (["en", "fr"], ["de-en"], "'de-en' translates from 'de'.* en, fr"),
+        (["en", "fr", "en"], [], "languages: found en more than once"),
+        (["en", "fr"], ["fr-en", "fr-en"], "pairs: found fr-en more than once"),
+        (["en", "fr"], ["de-en"], "de-en translates from de.* en, fr"),
         (["en", "fr"], ["fren"], "'fren', expected source-target"),
         (["en", "fr"], ["fr-"], "'fr-', expected source-target"),
         (["en", "fr"], ["-en"], "'-en', expected source-target"),

@@ -256,7 +256,7 @@ def test_a_damaged_parquet_file_is_named_and_what_came_before_is_kept(copy, data
 
 
 def test_a_pair_whose_source_is_no_language_is_refused_before_anything_is_read(copy, data):
-    with pytest.raises(CorpusError, match="fr-en translates from fr, which is not among"):
+    with pytest.raises(ValueError, match="fr-en translates from fr, which is not among"):
         unpack_hf_copy(str(copy), data, ["en"], ["fr-en"])
 
 

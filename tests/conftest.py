@@ -6,6 +6,7 @@ os.environ["HF_HUB_OFFLINE"] = "1"  # a name on a model hub that is not there fa
 os.environ["OMP_NUM_THREADS"] = "1"  # more only wait for each other on models this small
 
 import multiprocessing.process
+import signal
 import subprocess
 from collections.abc import Iterator
 
@@ -14,6 +15,7 @@ import torch
 from speechbrain.utils.importutils import LazyModule
 
 torch.set_num_threads(1)
+signal.signal(signal.SIGINT, signal.default_int_handler)  # xdist's workers ignore it
 # Hypothesis asks all modules for their file; SpeechBrain's would import what is not installed.
 LazyModule.__file__ = None
 

@@ -58,6 +58,8 @@ def _raised_on_purpose(error: BaseException) -> bool:
     """Whether it comes from a ``raise`` in this library, or beside the script that runs."""
     frame, line = list(traceback.walk_tb(error.__traceback__))[-1]
     file = Path(frame.f_code.co_filename).resolve()
-    own = Path(__file__).resolve().parents[1], Path(sys.argv[0]).resolve().parent
+    own = [Path(__file__).resolve().parents[1]]
+    if Path(sys.argv[0]).is_file():  # not python -c
+        own.append(Path(sys.argv[0]).resolve().parent)
     statement = linecache.getline(str(file), line).lstrip()
     return any(file.is_relative_to(folder) for folder in own) and statement.startswith("raise")

@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 import soundfile
 
+import make_mini_covost as command
 from mini_covost import make as recipe
 from mini_covost.espeak import EspeakError
 from mini_covost.grammar import LANGUAGES
@@ -193,9 +194,9 @@ def wait_until(condition, seconds=60):
 def test_a_killed_run_is_finished_by_running_it_again(tmp_path):
     killed, whole = tmp_path / "killed", tmp_path / "whole"
     arguments = {"train": 50, "dev": 5, "test": 5, "languages": ["ca"], "seed": 7, "workers": 2}
-    command = f"{recipe.__file__} {killed} --train 50 --dev 5 --test 5 --languages ca --seed 7"
+    words = f"{command.__file__} {killed} --train 50 --dev 5 --test 5 --languages ca --seed 7"
     process = subprocess.Popen(
-        [sys.executable, *command.split(), "--workers", "2"],
+        [sys.executable, *words.split(), "--workers", "2"],
         start_new_session=True,
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,
@@ -270,4 +271,4 @@ def test_a_missing_synthesizer_is_named_before_anything_is_written(tmp_path, mon
 def test_the_command_says_what_is_wrong_without_a_traceback(tmp_path):
     (tmp_path / "thesis.txt").write_text("years of work")
     with pytest.raises(SystemExit, match=r"make_mini_covost: .* found thesis\.txt"):
-        recipe.main([str(tmp_path)])
+        command.main([str(tmp_path)])

@@ -23,7 +23,7 @@ def main(words: list[str] | None = None) -> None:
     arguments = parser.parse_args(words)
     try:
         text = write_comparison(arguments.runs, arguments.output)
-    except (ValueError, FileNotFoundError) as error:
+    except (OSError, ValueError) as error:
         parser.exit(1, f"{error}\n")
     print(text.partition("## Test")[0])
     print(f"Written to {arguments.output / 'report.html'}")

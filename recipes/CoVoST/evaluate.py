@@ -39,7 +39,7 @@ def main(words: list[str] | None = None) -> None:
     parser.add_argument("--device", default="cpu")
     try:
         report = ModelTest(**vars(parser.parse_args(words))).run()
-    except (FileNotFoundError, ValueError) as error:
+    except (OSError, ValueError) as error:
         parser.exit(1, f"{error}\n")
     print(results_table(report), flush=True)
 

@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import soundfile
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from corpus.clips import check_clip
@@ -21,61 +21,15 @@ from corpus.prepare import prepare_covost
 from corpus.text import normalize_transcription, normalize_translation
 from corpus.tsv import CorpusError
 from tests.helpers.corpus import make_corpus
+from tests.helpers.damage import HITS, contents, damaged, repeatable
 from vmsp_brain.audio import load_audio
 from vmsp_brain.data.manifests import SPLITS, manifest_path, read_manifest
-
-TEXTS = [
-    "\t",
-    "\n",
-    "\r",
-    "\\",
-    "\0",
-    '"',
-    "\u200b",
-    "\ufeff",
-    "Train",
-    "dev",
-    " ",
-    "../",
-    "x" * 400,
-]
-HITS = st.lists(
-    st.tuples(
-        st.floats(0, 1),  # where in the file
-        st.sampled_from(["put", "replace", "remove", "repeat", "end"]),
-        st.one_of(st.sampled_from([text.encode() for text in TEXTS]), st.binary(max_size=6)),
-    ),
-    min_size=1,
-    max_size=3,
-)
-
-
-def repeatable(examples: int) -> settings:
-    return settings(max_examples=examples, derandomize=True, database=None, deadline=None)
-
-
-def damaged(whole: bytes, hits: list[tuple[float, str, bytes]]) -> bytes:
-    for where, kind, content in hits:
-        start = int(where * len(whole))
-        end = start + len(content)
-        whole = {
-            "put": whole[:start] + content + whole[start:],
-            "replace": whole[:start] + content + whole[end:],
-            "remove": whole[:start] + whole[end:],
-            "repeat": whole[:start] + whole[start : start + 40] + whole[start:],
-            "end": whole[:start],
-        }[kind]
-    return whole
 
 
 @pytest.fixture(scope="module")
 def corpus(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Not to be changed."""
     return make_corpus(tmp_path_factory.mktemp("whole") / "corpus")
-
-
-def bytes_of(folder: Path) -> dict[Path, bytes]:
-    return {path: path.read_bytes() for path in folder.rglob("*") if path.is_file()}
 
 
 @repeatable(150)
@@ -88,7 +42,7 @@ def test_damaged_tables(corpus: Path, name: str, hits, drop: bool):
         shutil.copytree(corpus, copy)
         table = copy / "fr" / name
         table.write_bytes(damaged(table.read_bytes(), hits))
-        before = bytes_of(copy)
+        before = contents(copy)
         try:
             prepare_covost(
                 copy, out, ["fr"], ["fr-en"], workers=1, drop_faulty_evaluation_rows=drop
@@ -97,7 +51,7 @@ def test_damaged_tables(corpus: Path, name: str, hits, drop: bool):
             assert re.search(r"\.tsv|fr (train|dev|test).*: has no", str(error))
         else:
             check_every_row_is_accounted_for(copy, out)
-        assert bytes_of(copy) == before
+        assert contents(copy) == before
 
 
 def check_every_row_is_accounted_for(corpus: Path, out: Path) -> None:

@@ -1,19 +1,14 @@
 """Runs that are stopped as a user, a cluster or a power cut stops them, and go on."""
 
-import contextlib
 import json
-import os
 import signal
-import subprocess
-import time
-from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 import torch
-import yaml
 
 from tests.helpers.commands import command, last_parameters
+from tests.helpers.running import Running, has_saved
 from vmsp_brain.data.manifests import read_manifest
 
 pytestmark = pytest.mark.slow
@@ -26,72 +21,9 @@ VALIDATION = {(): 12, TWO_PROCESSES: 6}
 """Batches of each process: three utterances of two languages, and all of them for SSL."""
 
 
-class Running:
-    """A command with all its processes, in a process group of its own."""
-
-    def __init__(self, data: Path, out: Path, launch: tuple[str, ...], log: Path, *more: str):
-        arguments = command("train.py", "uas.yaml", data, out, *OPTIONS, *more)
-        arguments[1:1] = launch
-        environment = {**os.environ, "OMP_NUM_THREADS": "1"}
-        self.log = log
-        with log.open("w") as file:
-            self.main = subprocess.Popen(
-                arguments, env=environment, stdout=file, stderr=file, start_new_session=True
-            )
-
-    def when(self, condition: Callable[[], bool]) -> "Running":
-        """Wait until the condition holds."""
-        while not condition():
-            assert self.main.poll() is None, f"ended before it was stopped: {self.log.read_text()}"
-            time.sleep(0.01)
-        return self
-
-    def end(self) -> int:
-        """Wait for the end of the command, and of every process that it started; its exit code."""
-        started = [*_descendants(self.main.pid)]
-        code = self.main.wait(240)
-        deadline = time.monotonic() + 20
-        while any(map(_lives, started)):
-            assert time.monotonic() < deadline, "processes are left"
-            time.sleep(0.05)
-        return code
-
-    def signal_all(self, number: signal.Signals) -> int:
-        """As Slurm and a terminal do, to every group of processes at once; the exit code."""
-        pids = [self.main.pid, *_descendants(self.main.pid)]
-        for group in dict.fromkeys(map(os.getpgid, pids)):
-            os.killpg(group, number)
-        return self.end()
-
-
-def _descendants(pid: int) -> Iterator[int]:
-    with contextlib.suppress(FileNotFoundError):
-        for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split():
-            yield int(child)
-            yield from _descendants(int(child))
-
-
-def _lives(pid: int) -> bool:
-    try:
-        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
-    except (FileNotFoundError, ProcessLookupError):
-        return False
-
-
-def has_saved(out: Path, epoch: int, step: int) -> Callable[[], bool]:
-    """Whether there is a checkpoint of the middle of this epoch, after so many steps or more."""
-
-    def holds() -> bool:
-        for path in (out / "save").glob("CKPT*"):
-            with contextlib.suppress(OSError):  # it may be being deleted
-                meta = yaml.safe_load((path / "CKPT.yaml").read_text())
-                current = int((path / "epoch_counter.ckpt").read_text())
-                steps = yaml.safe_load((path / "brain.ckpt").read_text())["step"]
-                if not meta["end-of-epoch"] and current == epoch and steps >= step:
-                    return True
-        return False
-
-    return holds
+def started(data: Path, out: Path, launch: tuple[str, ...], log: Path, *more: str) -> Running:
+    arguments = command("train.py", "uas.yaml", data, out, *OPTIONS, *more)
+    return Running([arguments[0], *launch, *arguments[1:]], log)
 
 
 @pytest.fixture(scope="module", params=[(), TWO_PROCESSES], ids=["alone", "torchrun"])
@@ -105,7 +37,7 @@ def whole(launch, mini_covost: Path, tmp_path_factory) -> Path:
     """The folder of a run that nothing interrupted, and its output beside it."""
     out = tmp_path_factory.mktemp("whole") / "run"
     log = out.with_name("log")
-    assert Running(mini_covost, out, launch, log).end() == 0, log.read_text()
+    assert started(mini_covost, out, launch, log).end() == 0, log.read_text()
     return out
 
 
@@ -125,7 +57,7 @@ def test_a_run_that_is_stopped_again_and_again_ends_bit_identical(
     out, log = tmp_path / "run", tmp_path / "log"
 
     def start(*more: str) -> Running:
-        return Running(mini_covost, out, launch, log, *more)
+        return started(mini_covost, out, launch, log, *more)
 
     often = "--ckpt_interval_steps=1"
     code = start(often).when(has_saved(out, 1, 1)).signal_all(signal.SIGTERM)

@@ -72,16 +72,12 @@ def read_manifest(path: str | Path, data_root: str | Path) -> dict[str, dict]:
                 f"{place}: the ID {row['ID']} is already that of {named[row['ID']]}. Give every "
                 "clip an ID of its own."
             )
-        target = row["target_language"]
-        if wav not in clips:
-            clips[wav] = _utterance(place, row, wav)
-        elif target in {"", *clips[wav]["translations"]}:
-            raise ValueError(
-                f"{place}: {wav} has such a row already. Remove one: a further row of a clip is "
-                "for a translation into another language."
-            )
+        utterance, target = _utterance(place, row, wav), row["target_language"]
+        clip = clips.setdefault(wav, utterance)
+        if clip is not utterance:
+            _check_further_row(place, target, utterance, clip)
         if target:
-            clips[wav]["translations"][target] = row["translation"]
+            clip["translations"][target] = row["translation"]
     if not clips:
         raise ValueError(f"{path} has no rows. Prepare the corpus again, or leave the file out.")
     _check_whole(Path(path), sum(max(1, len(clip["translations"])) for clip in clips.values()))
@@ -131,6 +127,21 @@ def _utterance(place: str, row: Mapping[str, str], wav: str) -> dict:
         "transcription": row["transcription"],
         "translations": {},
     }
+
+
+def _check_further_row(place: str, target: str, found: dict, clip: dict) -> None:
+    """Refuse one that is not for another language, or in which something else differs."""
+    if target in {"", *clip["translations"]}:
+        raise ValueError(
+            f"{place}: {clip['wav']} has such a row already. Remove one: a further row of a clip "
+            "is for a translation into another language."
+        )
+    for key in ("transcription", "duration", "language", "speaker"):
+        if found[key] != clip[key]:
+            raise ValueError(
+                f"{place}: {clip['wav']} has the {key} {found[key]!r}, but {clip[key]!r} in its "
+                "first row. Correct one of them: the rows of a clip differ in translations alone."
+            )
 
 
 def merged(manifests: Mapping[Any, Mapping[str, dict]]) -> dict[str, dict]:

@@ -187,6 +187,14 @@ DAMAGED = {
         "a,1,a.wav,fr,un,en,one,s\nb,1,a.wav,fr,un,en,a,s\n",
         AGAIN,
     ),
+    "a clip of two transcriptions": (
+        "a,1,a.wav,fr,un,en,one,s\nb,1,a.wav,fr,deux,de,zwei,s\n",
+        r"m\.csv, line 3: a\.wav has the transcription 'deux', but 'un' in its first row",
+    ),
+    "a clip of two durations": (
+        "a,1,a.wav,fr,un,en,one,s\nb,2,a.wav,fr,un,de,eins,s\n",
+        r"line 3: a\.wav has the duration 2\.0, but 1\.0",
+    ),
     "cut within a row": ("a,1.0,a.wav,fr,un,,,s\nb,1.0,b.w", r"line 3: this row has fewer values"),
     "cut within quotes": ('a,1.0,a.wav,fr,"un, de', r"after line 1: unexpected end of data"),
     "a comma without quotes": (

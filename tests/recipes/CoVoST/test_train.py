@@ -87,6 +87,7 @@ def test_usa_trains_on_converted_clips_in_batches_of_a_duration(mini_covost: Pat
         "usa.yaml", mini_covost, tmp_path / "run", "--languages=[en, fr]",
         "--pairs=[fr-en]", "--number_of_epochs=1", "--st_vocabulary=separate",
         "--convert_audio=True", "--dynamic_batching=True", "--max_batch_length=8.0",
+        "--batch_size=", "--ssl_batch_size=",
         "--ssl_max_batch_length=8.0", "--num_buckets=5", "--sampling_temperature=2.0",
     )  # fmt: skip
     manifest = (tmp_path / "run" / "manifests" / "fr_train.csv").read_text()

@@ -12,7 +12,7 @@ from speechbrain.utils.run_opts import RunOptions
 
 from vmsp_brain.run.experiment_file import ExperimentFile
 from vmsp_brain.run.moved_paths import tag_of
-from vmsp_brain.run.options.keys import OPTIONS, RELATIONS, Option
+from vmsp_brain.run.options.keys import IDLE, OPTIONS, RELATIONS, Option
 
 _ABSENT = object()
 _OBJECTS = ("!new:", "!name:", "!apply:", "!applyref:", "!module:", "!ref", "!copy")
@@ -46,7 +46,7 @@ def check_experiment(experiment: ExperimentFile, run_options: Mapping[str, Any])
         for name, value in values.items()
         if not OPTIONS[name].fits(value)
     )
-    _refuse(_problems_of_relations(values))
+    _refuse([*_problems_of_relations(values), *_problems_of_idle(given, values)])
 
 
 def _refuse(problems: Iterable[str]) -> None:
@@ -164,6 +164,13 @@ def _problems_of_relations(values: Mapping[str, Any]) -> Iterator[str]:
         if all(value is not None for value in found) and not relation.holds(*found):
             said = " and ".join(shown(value) for value in found)
             yield f"{', '.join(relation.keys)}: found {said}, expected {relation.expected}."
+
+
+def _problems_of_idle(given: Collection[str], values: Mapping[str, Any]) -> Iterator[str]:
+    for idle in IDLE:
+        keys = [f"--{key}" for key in idle.keys if key in given]
+        if keys and values.get(idle.flag) is idle.value:
+            yield f"{', '.join(keys)}: no effect with {idle.flag}: {idle.value}. {idle.instead}."
 
 
 def _problem(where: str, value: Any, option: Option, example: Any = None) -> str:

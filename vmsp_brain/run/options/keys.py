@@ -71,6 +71,28 @@ class Relation:
     expected: str
 
 
+@dataclass(frozen=True)
+class Idle:
+    """Keys that do nothing beside a flag of this value.
+
+    Arguments
+    ---------
+    flag : str
+        Its name.
+    value : bool
+        Of the flag.
+    keys : tuple of str
+        Their names.
+    instead : str
+        What to do, in words.
+    """
+
+    flag: str
+    value: bool
+    keys: tuple[str, ...]
+    instead: str
+
+
 def _is_pair(text: str) -> bool:
     try:
         return bool(split_pair(text))
@@ -528,3 +550,19 @@ RELATIONS = (
     ),
 )
 """What must hold beyond the kinds."""
+
+IDLE = (
+    Idle(
+        "dynamic_batching",
+        True,
+        ("batch_size", "ssl_batch_size"),
+        "Give max_batch_length and ssl_max_batch_length (s), or --dynamic_batching=False too",
+    ),
+    Idle(
+        "dynamic_batching",
+        False,
+        ("max_batch_length", "ssl_max_batch_length", "num_buckets", "max_batch_ex"),
+        "Give batch_size and ssl_batch_size (utterances), or --dynamic_batching=True too",
+    ),
+)
+"""What a file may have for later, but nobody gives and means."""

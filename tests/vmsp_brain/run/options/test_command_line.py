@@ -106,6 +106,20 @@ def test_two_stages_of_too_few_epochs_name_both_keys(epochs):
     open_experiment([*words, "--number_of_epochs=4"])
 
 
+def test_an_option_that_would_do_nothing_is_refused_with_what_to_give():
+    corpus = "--data_folder=x"
+    with pytest.raises(ValueError) as error:
+        open_experiment([UAS, corpus, "--batch_size=16", "--ssl_batch_size=16"])
+    assert str(error.value) == (
+        "--batch_size, --ssl_batch_size: no effect with dynamic_batching: True. Give "
+        "max_batch_length and ssl_max_batch_length (s), or --dynamic_batching=False too."
+    )
+    open_experiment([UAS, corpus, "--batch_size=16", "--dynamic_batching=False"])
+    with pytest.raises(ValueError, match="--max_batch_length: no effect with dynamic_batching: F"):
+        open_experiment([MINI, "--max_batch_length=85"])
+    open_experiment([UAS, corpus, "--max_batch_length=85"])
+
+
 @pytest.mark.skipif(torch.cuda.is_available(), reason="a GPU is here")
 @pytest.mark.parametrize("option", ["--device=cuda", "--device=cuda:1", "--precision=fp16"])
 def test_what_needs_a_gpu_is_refused_without_one(option):

@@ -65,15 +65,9 @@ def main(words: list[str]) -> None:
         train_loader_kwargs=data["train"].loader_kwargs,
         valid_loader_kwargs=data["dev"].loader_kwargs,
     )
-    best = brain.primary_metric()
-    if brain.optimizer_step == 0 and hparams["checkpointer"].find_checkpoint(**best) is None:
-        raise ValueError(
-            f"{run.checkpoints} holds no checkpoint of a whole epoch, so there is nothing to test. "
-            "Train first: without --test_only, and with number_of_epochs of 1 or more."
-        )
     brain.evaluate(
         data["test"].dataset,
-        **best,
+        **brain.primary_metric(),
         test_loader_kwargs=data["test"].loader_kwargs,
     )
     run_on_main(brain.monitor.write_hyperparameters)

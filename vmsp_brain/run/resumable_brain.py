@@ -70,6 +70,24 @@ class ResumableBrain(sb.Brain):
         with self.termination:
             return super().evaluate(*arguments, **options)
 
+    def on_evaluate_start(self, max_key: str | None = None, min_key: str | None = None) -> None:
+        """SpeechBrain's; a model that nothing has trained is not tested.
+
+        Raises
+        ------
+        ValueError
+            If there is a checkpointer, without a checkpoint to test, and no step was made.
+        """
+        super().on_evaluate_start(max_key, min_key)
+        if self.checkpointer is None or self.optimizer_step:
+            return
+        if self.checkpointer.find_checkpoint(max_key=max_key, min_key=min_key) is None:
+            raise ValueError(
+                f"{self.checkpointer.checkpoints_dir} holds no checkpoint of a whole epoch, so "
+                "there is nothing to test. Train first: without --test_only, and with "
+                "number_of_epochs of 1 or more."
+            )
+
     def make_dataloader(
         self, dataset: Dataset, stage: sb.Stage, *arguments: Any, **loader_kwargs: Any
     ) -> Any:

@@ -106,6 +106,8 @@ def test_usa_trains_on_converted_clips_in_batches_of_a_duration(mini_covost: Pat
         (["--pairs=[fr-de]"], "found neither covost_v2.fr_de.tsv"),
         (["--pairs=[]"], "['st/*'], matches no objective"),
         (["--data_folder=nowhere"], "data_folder: nowhere is not a folder"),
+        (["--number_of_epochs=0"], "--number_of_epochs: found 0, expected a whole number of at"),
+        (["--test_only"], "holds no checkpoint of a whole epoch, so there is nothing to test"),
         (["--ordr=UAS"], "uas.yaml has no such key. Is order meant?"),
     ],
 )
@@ -117,6 +119,7 @@ def test_wrong_settings_stop_with_a_message(mini_covost, tmp_path, options, mess
     assert done.returncode == 1
     assert message in done.stderr
     assert "Traceback" not in done.stderr + done.stdout
+    assert not (tmp_path / "run" / "results.json").exists()
 
 
 def test_another_configuration_in_the_same_folder_is_refused(uas_run, mini_covost: Path):

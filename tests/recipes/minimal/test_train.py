@@ -56,14 +56,14 @@ def train(folder: Path, *options: str) -> str:
         f"--data_folder={folder}", f"--output_folder={folder / 'out'}", "--number_of_epochs=2",
         "--batch_size=2", "--ssl_batch_size=2", *options,
     ]  # fmt: skip
-    done = subprocess.run(
-        [sys.executable, str(recipe / "train.py"), str(recipe / "minimal.yaml"), *words],
-        capture_output=True,
-        text=True,
-        check=False,
-    )
+    done = start(str(recipe / "minimal.yaml"), *words)
     assert done.returncode == 0, done.stdout + done.stderr
     return done.stdout + done.stderr
+
+
+def start(*words: str) -> subprocess.CompletedProcess:
+    script = str(ROOT / "recipes" / "minimal" / "train.py")
+    return subprocess.run([sys.executable, script, *words], capture_output=True, text=True)
 
 
 def rows(path: Path) -> list[dict[str, str]]:
@@ -89,6 +89,21 @@ def test_the_same_command_goes_on_with_it(out: Path):
     settings = again / "out" / "hyperparams.yaml"
     settings.write_text(settings.read_text().replace(str(out.parent), str(again)))
     assert "Going into epoch" not in train(again), "both epochs are done"
+
+
+def test_without_training_there_is_nothing_to_test(out: Path, tmp_path: Path):
+    words = [f"--data_folder={out.parent}", f"--output_folder={tmp_path}", "--test_only"]
+    done = start(str(ROOT / "recipes" / "minimal" / "minimal.yaml"), *words)
+    assert done.returncode == 1
+    assert f"{tmp_path / 'save'} holds no checkpoint of a whole epoch" in done.stderr
+    assert "Traceback" not in done.stderr
+    assert not (tmp_path / "results.json").exists()
+
+
+def test_without_arguments_it_says_how_to_call_it():
+    done = start()
+    assert done.returncode == 1
+    assert done.stderr.startswith("Found no experiment file, expected one.\nUsage: train.py")
 
 
 def test_its_result_is_evaluated_exported_and_compared_with_the_commands(out: Path, tmp_path: Path):

@@ -52,5 +52,8 @@ def run_metric(run: RunFolder) -> dict[str, str]:
     """How a run's best checkpoint is found, see `vmsp_brain.run.primary.primary_metric`."""
     stream = StringIO()
     ruamel.yaml.YAML().dump({"hierarchy": run.settings["hierarchy"]}, stream)
-    hierarchy = load_hyperpyyaml(stream.getvalue())["hierarchy"]
+    try:
+        hierarchy = load_hyperpyyaml(stream.getvalue())["hierarchy"]
+    except Exception as error:  # whatever a file may hold
+        raise run.damaged_configuration(error) from error
     return primary_metric(hierarchy.levels[0].names)

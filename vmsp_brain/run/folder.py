@@ -91,6 +91,11 @@ class RunFolder:
             )
         return _Settings(self.configuration)
 
+    def damaged_configuration(self, error: Exception) -> ValueError:
+        """The error to raise if what the configuration declares cannot be built."""
+        why = " ".join(str(error.args[-1] if error.args else error).split())
+        return ValueError(f"{self.configuration} is damaged, or of another version: {why}.")
+
     def path(self, key: str) -> Path:
         """A path that the configuration names; one inside the run has moved with it."""
         return Path(moved(self.settings[key], self.settings["output_folder"], self.folder))

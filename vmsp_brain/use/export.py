@@ -1,6 +1,7 @@
 """From a run to a model: a folder for `SpeechTranslator.from_hparams`, here or elsewhere."""
 
 import shutil
+from copy import copy
 from io import StringIO
 from pathlib import Path
 from typing import Any
@@ -74,9 +75,16 @@ def _mean_weights(checkpoints: list[Checkpoint], name: str) -> dict[str, torch.T
 
 def _tokenizers(run: RunFolder) -> dict[str, Path]:
     """Files by the names that they have in the model."""
-    settings = {**run.settings, "tokenizer_folder": run.tokenizers}
+    settings = _with_tokenizers(run.settings, run.tokenizers)
     paths = [tokenizer_path(settings, name) for name in text_objectives(settings)]
     return {path.stem: path for path in paths}
+
+
+def _with_tokenizers(settings: dict[str, Any], folder: Path) -> dict[str, Any]:
+    """A copy, of the same kind: it names its file where a key is missing."""
+    changed = copy(settings)
+    changed["tokenizer_folder"] = folder
+    return changed
 
 
 def _hyperparams(settings: dict[str, Any]) -> str:
@@ -84,7 +92,7 @@ def _hyperparams(settings: dict[str, Any]) -> str:
     keys = ("languages", "pairs", "max_duration", "encoder", "objectives")
     head = _dumped({key: settings[key] for key in keys} | {"search": settings["test_search"]})
     tokenizers = {
-        name: tokenizer_path({**settings, "tokenizer_folder": ""}, name).stem
+        name: tokenizer_path(_with_tokenizers(settings, Path()), name).stem
         for name in text_objectives(settings)
     }
     files = list(dict.fromkeys(tokenizers.values()))

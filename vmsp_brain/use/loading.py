@@ -50,7 +50,10 @@ def load_model(
     if RunFolder.is_run(source):
         with tempfile.TemporaryDirectory() as folder:
             export_run(source, Path(folder) / "model", average)
-            return SpeechTranslator.from_hparams(source=str(Path(folder) / "model"), **options)
+            try:
+                return SpeechTranslator.from_hparams(source=str(Path(folder) / "model"), **options)
+            except Exception as error:  # whatever a file may hold
+                raise RunFolder(source).damaged_configuration(error) from error
     if average is not None:
         raise ValueError(f"average: {source} is not a run; an exported model has one checkpoint.")
     try:

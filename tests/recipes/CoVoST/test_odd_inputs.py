@@ -299,3 +299,21 @@ def test_a_damaged_run(whole: Place, pattern: str, number: int, change, name: st
     with copied(whole) as place:
         damage(place.run, pattern, number, change)
         check(place, name, *started(place, name))
+
+
+@pytest.mark.parametrize("name", ["export", "transcribe"])
+@pytest.mark.parametrize(
+    ("whole_text", "cut"),
+    [
+        ("vmsp_brain.objectives.Wav2Vec2", "vmsp_brainobjectives.Wav2Vec2"),
+        ("growth:", "rowth:"),
+        ("st_vocabulary:", "st_ocabulary:"),
+    ],
+)
+def test_a_cut_name_in_a_configuration(whole: Place, whole_text: str, cut: str, name: str):
+    with copied(whole) as place:
+        path = place.run / "hyperparams.yaml"
+        path.write_text(path.read_text().replace(whole_text, cut))
+        done = check(place, name, *started(place, name))
+        assert done.returncode == 1
+        assert done.stderr.startswith(f"{path} is damaged, or")

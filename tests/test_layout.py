@@ -25,7 +25,7 @@ FLOORS = (
 )
 """From the ground up; a room's imports come from floors below it, or from itself."""
 
-OF_METHOD = {*sys.stdlib_module_names, "numpy", "torch", "torchjd"}
+OF_METHOD = {*sys.stdlib_module_names, "numpy", "scipy", "torch", "torchjd"}
 """What the method may import of others: nothing that knows of audio."""
 
 WITHOUT_GRAMIAN = ("encoders", "objectives", "data")

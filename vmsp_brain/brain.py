@@ -20,7 +20,7 @@ from vmsp_brain import processes
 from vmsp_brain.data.batches import MultilingualBatch
 from vmsp_brain.encoders.compilation import compile_layers
 from vmsp_brain.encoders.interface import check_layers
-from vmsp_brain.method.conflict import mean_per_layer
+from vmsp_brain.method.conflict import Conflicts
 from vmsp_brain.method.hierarchy import Hierarchy
 from vmsp_brain.method.rows import gradient_norm
 from vmsp_brain.method.step import GradientStep
@@ -28,8 +28,8 @@ from vmsp_brain.objectives import Objective
 from vmsp_brain.objectives.losses import has_targets
 from vmsp_brain.run.checkpoints import add_states, save_epoch
 from vmsp_brain.run.cost import EpochCost
+from vmsp_brain.run.epoch_sums import EpochProducts
 from vmsp_brain.run.evaluation import Evaluation
-from vmsp_brain.run.mean_cosines import MeanCosines
 from vmsp_brain.run.out_of_memory import out_of_memory_names_the_batch
 from vmsp_brain.run.primary import epoch_scores, primary_metric
 from vmsp_brain.run.resumable_brain import ResumableBrain
@@ -98,12 +98,13 @@ class VMSPBrain(ResumableBrain):
             for name, objective in self.modules.objectives.items()
         }
         self.train_losses = RunningMeans()
-        self.cosines = MeanCosines()
+        self.products = EpochProducts()
         self.cost = EpochCost()
         self.monitor = Monitor(self.hparams)
         if checkpointer is not None:
-            means = {"train_losses": self.train_losses, "cosines": self.cosines, "cost": self.cost}
-            checkpointer.add_recoverables(means)
+            checkpointer.add_recoverables(
+                {"train_losses": self.train_losses, "products": self.products, "cost": self.cost}
+            )
             add_states(checkpointer, hierarchy=hierarchy, selection=self.gradient.selection)
 
     # ---------------------------------------------------------------- the step
@@ -159,11 +160,11 @@ class VMSPBrain(ResumableBrain):
 
     def combine_gradients(self) -> None:
         """From the gradients to λ, to the encoder's ``.grad``, to the optimizers' step."""
+        plan = self.gradient.plan
+        products = self.gradient.products() if plan.measures else None
         gramians = self.gradient.gramians(partial(processes.mean, device=self.device))
         if gramians:
             self.hierarchy.update_lambdas(gramians, self.common_seed())
-        plan = self.gradient.plan
-        cosines = self.gradient.cosines() if plan.measures else {}
         self.gradient.combine(self.scaler.get_scale())
         trained = self.hierarchy.trained(self.epoch)
         heads = [p for name in self.heads if name in trained for p in self.heads[name]]
@@ -177,12 +178,12 @@ class VMSPBrain(ResumableBrain):
             self._count_nonfinite(what, "the step is left out")
             self.zero_grad(set_to_none=True)
             return
-        if all(np.isfinite(value) for pairs in cosines.values() for value in pairs.values()):
-            self.cosines.add_cosines(cosines)
+        if products is not None and products.isfinite().all():
+            self.products.add(products)
         self.hparams.encoder_lr_schedule(self.optimizers_dict["encoder"])
         self.hparams.head_lr_schedule(self.optimizers_dict["heads"])
         self.optimizers_step()
-        if plan.measures:
+        if plan.shows:
             self.monitor.write_lambdas(self.hierarchy.lambdas, self.optimizer_step)
 
     def _finite(self, losses: list[dict[str, float]]) -> list[dict[str, float]]:
@@ -232,7 +233,7 @@ class VMSPBrain(ResumableBrain):
 
     def optimizers_step(self) -> None:
         """SpeechBrain's, after showing the gradients' norms in measuring steps, before clipping."""
-        if self.gradient.plan.measures:
+        if self.gradient.plan.shows:
             parts = {"encoder": self.gradient.shared, **self.heads}
             scale = self.scaler.get_scale()
             norms = {name: gradient_norm(part) / scale for name, part in parts.items()}
@@ -288,13 +289,16 @@ class VMSPBrain(ResumableBrain):
         self.gradient.clear()  # an incomplete accumulation, as SpeechBrain drops it
         self.train_stats = self.train_losses.joined().summary()
         self.train_losses.clear()
-        cosines = self.cosines.over_processes()
-        self.cosines.clear()
-        if cosines:
-            similarities = mean_per_layer(cosines)
-            self.gradient.selection.update(epoch, similarities)
-            self.monitor.write_conflicts(cosines, epoch)
-            self.monitor.write_selection(self.gradient.selection, similarities, epoch)
+        sample = self.products.joined()
+        self.products.clear()
+        trained = self.hierarchy.trained(epoch)
+        if len(sample) and len(trained) > 1:  # else there is no pair
+            layers = list(self.gradient.parameters)
+            conflicts = Conflicts(sample, layers, self.hierarchy.objectives, trained)
+            means = conflicts.means()
+            self.gradient.selection.update(epoch, means)
+            self.monitor.write_conflicts(conflicts, epoch)
+            self.monitor.write_selection(self.gradient.selection, means, epoch)
 
     def _end_validation(self, epoch: int, evaluation: Evaluation, report: dict) -> None:
         """The epoch's log and checkpoint."""

@@ -117,7 +117,7 @@ def make_brain(objectives: Mapping[str, str], gradient_step: Callable = Gradient
     )
     brain.init_optimizers()
     brain.modules.train()
-    brain.optimizer_step = 1  # the conflict analysis, of every 50th step, is not timed
+    brain.optimizer_step = 1  # no measuring step: those of every 50th are not timed
     brain.gradient.begin(brain.epoch, brain.optimizer_step)  # for plain loops
     return brain
 

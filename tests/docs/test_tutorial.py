@@ -72,8 +72,9 @@ def test_the_tutorial_leaves_what_it_says(printed):
 
 def test_the_tutorials_snippets_print_what_they_say(printed):
     _, runs = printed
-    conflicts, in_python = (text for text in runs if "conflicts most" in text or "['en'," in text)
-    assert conflicts.count("of (layer, pair) conflict") == 2  # a line per epoch
+    [conflicts] = (text for text in runs if "verdicts of the last epoch" in text)
+    [in_python] = (text for text in runs if "['en'," in text)
+    assert conflicts.count("of (layer, pair) agree") == 2  # a line per epoch
     transcribed = runs[-2].split("\n")
     assert in_python.split("\n")[1:3] == transcribed[:2]
 

@@ -6,14 +6,29 @@ from pathlib import Path
 import numpy as np
 from torch.utils.tensorboard import SummaryWriter
 
+from vmsp_brain.method.conflict import ALL_LAYERS, VERDICTS, Similarity, Strength
 from vmsp_brain.run.folder import RunFolder
 from vmsp_brain.run.scores import Hypothesis, results
 
 WORDS = ["the", "a", "cat", "dog", "house", "sees", "runs", "to", "from", "green"]
 OBJECTIVES = ["asr/en", "asr/fr", "st/fr-en"]
-COSINES = {
-    "front_end": {"asr/en ~ asr/fr": 0.5, "asr/en ~ st/fr-en": -0.2, "asr/fr ~ st/fr-en": 0.4},
-    "block_01": {"asr/en ~ asr/fr": 0.1, "asr/en ~ st/fr-en": -0.4, "asr/fr ~ st/fr-en": 0.0},
+PAIRS = ("asr/en ~ asr/fr", "asr/en ~ st/fr-en", "asr/fr ~ st/fr-en")
+
+
+def similarities_of(*values: tuple[float, str]) -> dict[str, Similarity]:
+    """Of `PAIRS`: values, and verdicts by their first letter; 0.1 is every standard error."""
+    words = {word[0]: word for word in VERDICTS}
+    found = [Similarity(value, 0.1, words[letter]) for value, letter in values]
+    return dict(zip(PAIRS, found, strict=True))
+
+
+SIMILARITIES = {
+    "front_end": similarities_of((0.5, "a"), (-0.2, "u"), (0.4, "a")),
+    "block_01": similarities_of((0.1, "u"), (-0.4, "c"), (0.0, "u")),
+    ALL_LAYERS: similarities_of((0.3, "a"), (-0.3, "c"), (0.2, "u")),
+}
+STRENGTHS = {
+    layer: {name: Strength(0.5, 0.1, 0.05, 0.01) for name in OBJECTIVES} for layer in SIMILARITIES
 }
 
 
@@ -51,7 +66,7 @@ def make_run(
                 writer.add_scalar("cost/minutes", minutes, epoch)
                 writer.add_scalar("cost/cpu_minutes", 2 * minutes, epoch)
                 writer.add_scalar("cost/memory_gib", 1 + epoch / 4, epoch)
-            recorded.write_conflicts(epoch, COSINES)
+            recorded.write_conflicts(epoch, SIMILARITIES, STRENGTHS)
     return folder
 
 

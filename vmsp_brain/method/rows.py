@@ -44,6 +44,7 @@ class GradientRows:
     def __init__(self, objectives: Sequence[str]) -> None:
         self.index = {name: row for row, name in enumerate(objectives)}
         self._blocks: dict[str, Tensor] = {}  # by layer, (DRAWS, M, P of the layer)
+        self._crossed: dict[str, Tensor] = {}  # by layer, J(ξ1) J(ξ2)^T, once it was asked for
 
     @property
     def layers(self) -> list[str]:
@@ -75,6 +76,7 @@ class GradientRows:
         """
         sizes = [gradient.numel() for gradient in gradients]
         row = self._block(layer, sum(sizes), gradients[0].device)[draw, self.index[objective]]
+        self._crossed.pop(layer, None)
         for part, gradient in zip(row.split(sizes), gradients, strict=True):
             part.add_(gradient.flatten(), alpha=scale)
 
@@ -100,6 +102,7 @@ class GradientRows:
         unknown : list of str
             Objectives whose rows are not known: they are not a number in all processes then.
         """
+        self._crossed.clear()
         blocks = [self._block(layer, size, device) for layer, size in columns.items()]
         for block in blocks:
             block[:, [self.index[name] for name in unknown]] = torch.nan
@@ -112,11 +115,38 @@ class GradientRows:
         tiny, and so that λ does not depend on the device.
         """
         size = len(self.index)
-        blocks = [self._blocks[layer] for layer in layers if layer in self._blocks]
+        gramian = self._cross_gramian if cross else self._symmetric_gramian
+        found = [gramian(layer).double() for layer in layers if layer in self._blocks]
         total = torch.zeros(size, size, dtype=torch.float64)
-        if blocks:
-            total = sum((_gramian(block, cross).double() for block in blocks), total.to(blocks[0]))
+        if found:
+            total = sum(found, total.to(found[0]))
         return total.to("cpu", torch.float64)
+
+    def _cross_gramian(self, layer: str) -> Tensor:
+        if layer not in self._crossed:
+            first, second = self._blocks[layer]
+            with _whole_float32():
+                self._crossed[layer] = first @ second.T
+        return self._crossed[layer]
+
+    def _symmetric_gramian(self, layer: str) -> Tensor:
+        mean = self._blocks[layer].mean(0)
+        with _whole_float32():
+            return mean @ mean.T
+
+    def products(self) -> dict[str, Tensor]:
+        """By layer, (M, M + 1), float64, where the rows are: J(ξ1) J(ξ2)^T, made symmetric, and in
+        the last column the squared norm of each row, mean over the draws.
+
+        Of independent draws, the first estimate inner products and squared norms of the expected
+        rows without bias; the last column has the noise besides.
+        """
+        found = {}
+        for layer, block in self._blocks.items():
+            cross = self._cross_gramian(layer).double()
+            squares = torch.linalg.vector_norm(block, dim=2).double().square().mean(0)
+            found[layer] = torch.cat([(cross + cross.T) / 2, squares.unsqueeze(1)], dim=1)
+        return found
 
     def direction(self, layer: str, weights: Tensor) -> Tensor:
         """The mean over the draws of J(ξ)^T w, (P of the layer,).
@@ -135,12 +165,7 @@ class GradientRows:
     def clear(self) -> None:
         """Forget all gradients."""
         self._blocks.clear()
-
-
-def _gramian(block: Tensor, cross: bool) -> Tensor:
-    first, second = block if cross else [block.mean(0)] * 2
-    with _whole_float32():
-        return first @ second.T
+        self._crossed.clear()
 
 
 @contextmanager

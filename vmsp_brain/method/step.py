@@ -20,7 +20,6 @@ import torch
 from torch import Tensor, nn
 from torch.nn import Parameter
 
-from vmsp_brain.method.conflict import Cosines, layer_cosines
 from vmsp_brain.method.cuts import Gradients, GraphCut, cut_after, cut_before, weighted_sum
 from vmsp_brain.method.hierarchy import Hierarchy
 from vmsp_brain.method.layer_selection import LayerSelection
@@ -43,8 +42,13 @@ class Plan:
         Layers whose rows are kept until this step's λ is known.
     sketched : list of str
         Layers whose rows are sketched, for λ or for the measurement.
-    updates_weights, measures : bool
-        Whether λ moves, and whether the similarities of the gradients are measured.
+    updates_weights : bool
+        Whether λ moves.
+    measures : bool
+        Whether the gradients' products are measured: in measuring steps, and wherever the rows of
+        all layers are there anyway.
+    shows : bool
+        Whether it is a measuring step.
     boundary : int
         The lowest layer, by number, above which losses are differentiated one by one.
     """
@@ -54,6 +58,7 @@ class Plan:
     sketched: list[str]
     updates_weights: bool
     measures: bool
+    shows: bool
     boundary: int
 
 
@@ -103,7 +108,8 @@ class GradientStep:
         Steps between two updates of λ. At the same γ, MoDo's λ then moves that many times slower
         per step.
     measure_every : int
-        Steps between two measurements of the gradients' similarities.
+        Steps between two measuring steps, in which the gradients' products are measured on every
+        layer. Where the rows of all layers are kept, every step measures them.
 
     Raises
     ------
@@ -192,11 +198,12 @@ class GradientStep:
     def _plan(self, step: int) -> Plan:
         layers = list(self.parameters)
         selected = self.selection.layers(layers)
-        measures = step % self.measure_every == 0
+        shows = step % self.measure_every == 0
         updates = self.hierarchy.adapts and bool(selected)
         updates = updates and step % self.update_weights_every == 0
         kept = selected if updates and self.keeps_rows else []
         sketched = selected if updates and not self.keeps_rows else []
+        measures = shows or len(kept) == len(layers)
         if measures:
             sketched = [layer for layer in layers if layer not in kept]
         # Below the boundary, all that is asked for are sums under the same weights.
@@ -205,7 +212,7 @@ class GradientStep:
             one_by_one |= {*selected}
         numbers = [number for number, layer in enumerate(layers) if layer in one_by_one]
         boundary = min(numbers, default=len(layers))
-        return Plan(selected, kept, sketched, updates, measures, boundary)
+        return Plan(selected, kept, sketched, updates, measures, shows, boundary)
 
     @contextmanager
     def forward(
@@ -366,18 +373,23 @@ class GradientStep:
         gramian[unknown, :] = gramian[:, unknown] = torch.nan
         return gramian
 
-    def cosines(self) -> Cosines:
-        """Similarities of the trained objectives' gradients on every layer, in a measuring step.
+    def products(self) -> Tensor:
+        """Of the objectives' gradients on every layer, (layers, M, M + 1), in a step that measures.
 
-        Those of an objective that was left out, or of a gradient that is not finite, are not a
-        number.
+        See `GradientRows.products`; of sketched rows they are as free of bias. Those of an
+        objective that was left out, or of a gradient that is not finite, are not a number. They are
+        this process's own: ask for them before `gramians`, which may average the rows.
         """
-        trained = self.hierarchy.trained(self.epoch)
-        gramians = {}
-        for layer in self.parameters:
-            rows = self.rows if layer in self.plan.kept else self.sketched_rows
-            gramians[layer] = self._gramian(rows, [layer], cross=False)
-        return layer_cosines(gramians, list(self.rows.index), trained)
+        found = {**self.sketched_rows.products(), **self.rows.products()}
+        size = len(self.rows.index)
+        products = torch.zeros(len(self.parameters), size, size + 1, dtype=torch.float64)
+        if found:
+            reached = [number for number, layer in enumerate(self.parameters) if layer in found]
+            ordered = [found[layer] for layer in self.parameters if layer in found]
+            products[reached] = torch.stack(ordered).cpu()
+        unknown = [self.rows.index[name] for name in self.left_out]
+        products[:, unknown] = products[:, :, unknown] = torch.nan
+        return products
 
     def combine(self, loss_scale: float = 1.0) -> None:
         """Combine the kept rows by the hierarchy's weights into ``.grad``; forget all rows."""

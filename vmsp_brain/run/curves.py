@@ -1,5 +1,6 @@
 """Curves of a run in TensorBoard's files: how they are named, and how they are read again."""
 
+import re
 from pathlib import Path
 
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
@@ -17,6 +18,7 @@ GROUPS = (
     "conflict",
     "conflict_by_task",
     "conflict_by_layer",
+    "signal_share",
     "selected_layer",
     "gradient_norm",
     "learning_rate",
@@ -25,8 +27,6 @@ GROUPS = (
     "sample",
 )
 """The groups of TensorBoard's page from top to bottom; it sorts by name, hence the numbers."""
-
-_NUMBERED = {f"{number:02d}_{group}": group for number, group in enumerate(GROUPS, start=1)}
 
 
 def numbered_tag(group: str, name: str) -> str:
@@ -44,8 +44,7 @@ def numbered_tag(group: str, name: str) -> str:
 
 def plain_tag(tag: str) -> str:
     """The tag without the number that orders TensorBoard's page."""
-    group, _, name = tag.partition("/")
-    return f"{_NUMBERED.get(group, group)}/{name}"
+    return re.sub(r"^\d\d_", "", tag)
 
 
 def read_events(folder: Path) -> dict[str, Curve]:

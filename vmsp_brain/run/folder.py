@@ -3,9 +3,10 @@
 import csv
 import functools
 import json
+import math
 import os
 import socket
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from io import StringIO
 from pathlib import Path
 from typing import Any
@@ -15,7 +16,7 @@ from filelock import BaseFileLock, FileLock, Timeout
 from speechbrain.utils.checkpoints import CKPT_PREFIX
 
 from vmsp_brain.files import write_whole
-from vmsp_brain.method.conflict import Cosines
+from vmsp_brain.method.conflict import VERDICTS, Similarities, Similarity, Strengths
 from vmsp_brain.run.curves import Curve, read_events
 from vmsp_brain.run.moved_paths import moved
 from vmsp_brain.run.scores import Hypothesis
@@ -25,6 +26,8 @@ LOGGING = Path(__file__).with_name("logging.yaml")
 
 _TEST_AGAIN = "Let train.py end, or run evaluate.py on the run, to write it anew."
 _COLUMNS = "id\treference\thypothesis"
+_OF_CONFLICTS = ["layer", "pair", "similarity", "standard_error", "verdict"]
+_OF_OBJECTIVES = ["layer", "objective", "norm", "norm_error", "signal_share", "signal_share_error"]
 
 
 class RunFolder:
@@ -250,17 +253,25 @@ class RunFolder:
             )
         return curves
 
-    def write_conflicts(self, epoch: int, cosines: Cosines) -> None:
-        """Write an epoch's similarities: a row per layer, a column per pair of objectives (CSV)."""
-        text = StringIO()
-        table = csv.writer(text)
-        table.writerow(["layer", *next(iter(cosines.values()))])
-        for layer, pairs in cosines.items():
-            table.writerow([layer, *(f"{value:.6f}" for value in pairs.values())])
-        write_whole(self.conflicts / f"epoch_{epoch:04d}.csv", text.getvalue())
+    def write_conflicts(self, epoch: int, similarities: Similarities, strengths: Strengths) -> None:
+        """Write an epoch's two tables (CSV): a row per layer and pair of objectives, which tells
+        whether they agree there, and a row per layer and objective, which tells how clear it is.
 
-    def read_conflicts(self) -> dict[int, Cosines]:
-        """Mean similarities of gradients by epoch; empty if none were measured.
+        A cell is empty where noise leaves nothing to be said.
+        """
+        for name, columns, rows in (
+            ("epoch", _OF_CONFLICTS, similarities),
+            ("objectives", _OF_OBJECTIVES, strengths),
+        ):
+            text = StringIO()
+            table = csv.writer(text)
+            table.writerow(columns)
+            for layer, found in rows.items():
+                table.writerows([layer, key, *_cells(values)] for key, values in found.items())
+            write_whole(self.conflicts / f"{name}_{epoch:04d}.csv", text.getvalue())
+
+    def read_conflicts(self) -> dict[int, Similarities]:
+        """Similarities of gradients by epoch; empty if none were measured.
 
         Raises
         ------
@@ -268,7 +279,7 @@ class RunFolder:
             If a file is damaged; the message names it.
         """
         paths = sorted(self.conflicts.glob("epoch_*.csv"))
-        return {int(path.stem.removeprefix("epoch_")): _read_cosines(path) for path in paths}
+        return {int(path.stem.removeprefix("epoch_")): _read_similarities(path) for path in paths}
 
 
 class _Settings(dict):
@@ -303,11 +314,25 @@ def _text_of_test(path: Path) -> str:
         raise ValueError(f"{path} is damaged: {error}. {_TEST_AGAIN}") from error
 
 
-def _read_cosines(path: Path) -> Cosines:
+def _cells(values: Iterable[float | str]) -> list[str]:
+    """Words as they are, numbers to six digits, and nothing for what is no number."""
+    words = [value if isinstance(value, str) else f"{value:.6f}" for value in values]
+    return ["" if word == "nan" else word for word in words]
+
+
+def _read_similarities(path: Path) -> Similarities:
+    found: dict[str, dict[str, Similarity]] = {}
     try:
         with path.open(newline="", encoding="utf-8") as file:
-            [_, *pairs], *rows = csv.reader(file)
-        return {layer: dict(zip(pairs, map(float, values), strict=True)) for layer, *values in rows}
+            header, *rows = csv.reader(file)
+        if header != _OF_CONFLICTS:
+            raise ValueError(f"found the columns {header}, expected {_OF_CONFLICTS}")
+        for layer, pair, value, error, verdict in rows:
+            if verdict not in VERDICTS:
+                raise ValueError(f"found the verdict {verdict!r}, expected one of {VERDICTS}")
+            mean, deviation = (float(cell) if cell else math.nan for cell in (value, error))
+            found.setdefault(layer, {})[pair] = Similarity(mean, deviation, verdict)
+        return found
     except ValueError as error:  # neither a number nor a table
         raise ValueError(
             f"{path} is damaged: {error}. Restore it, or remove it to go without that epoch's."

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from pathlib import Path
 
-from vmsp_brain.method.conflict import Cosines
+from vmsp_brain.method.conflict import Similarities
 from vmsp_brain.run.curves import Curve
 from vmsp_brain.run.folder import RunFolder
 from vmsp_brain.run.scores import Hypothesis
@@ -25,8 +25,8 @@ class RecordedRun:
         Of the test set, by objective that was scored, in the order of the report.
     curves : dict
         `Curve` by tag.
-    cosines : dict
-        Mean similarities of gradients by epoch.
+    conflicts : dict
+        Similarities of gradients by epoch.
     """
 
     folder: Path
@@ -34,7 +34,7 @@ class RecordedRun:
     report: dict
     hypotheses: dict[str, list[Hypothesis]]
     curves: dict[str, Curve]
-    cosines: dict[int, Cosines]
+    conflicts: dict[int, Similarities]
 
 
 def read_run(folder: str | Path) -> RecordedRun:

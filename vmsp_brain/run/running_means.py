@@ -1,25 +1,13 @@
 """Means of what is measured over an epoch."""
 
 from collections.abc import Mapping
-from functools import partial
-from pathlib import Path
+from typing import Any
 
-import yaml
-from speechbrain.utils.checkpoints import (
-    mark_as_loader,
-    mark_as_saver,
-    register_checkpoint_hooks,
-)
-
-from vmsp_brain import processes
+from vmsp_brain.run.epoch_sums import EpochSums
 
 
-@partial(register_checkpoint_hooks, save_on_main_only=False)
-class RunningMeans:
-    """Means of named values over an epoch, kept in checkpoints so that a resumed epoch is whole.
-
-    Each process has its own, and a checkpoint all of them. If another number of processes goes on
-    with it, each of them begins with the whole.
+class RunningMeans(EpochSums):
+    """Means of named values over an epoch.
 
     Example
     -------
@@ -49,31 +37,15 @@ class RunningMeans:
             self.sums[name] = self.sums.get(name, 0.0) + total
             self.counts[name] = self.counts.get(name, 0) + other.counts[name]
 
-    def joined(self) -> "RunningMeans":
-        """Those of all processes in one, the same in every one."""
-        joined = RunningMeans()
-        for means in processes.gather(self):
-            joined.merge(means)
-        return joined
-
     def clear(self) -> None:
         """Start again."""
         self.sums: dict[str, float] = {}
         self.counts: dict[str, int] = {}
 
-    @mark_as_saver
-    def _save(self, path: str | Path) -> None:
-        found = processes.gather({"sums": self.sums, "counts": self.counts})
-        if processes.rank() == 0:
-            Path(path).write_text(yaml.safe_dump(found, sort_keys=False), encoding="utf-8")
+    def state_dict(self) -> dict[str, Any]:
+        """The sums and counts so far."""
+        return {"sums": self.sums, "counts": self.counts}
 
-    @mark_as_loader
-    def _load(self, path: str | Path, end_of_epoch: bool) -> None:
-        found = yaml.safe_load(Path(path).read_text(encoding="utf-8"))
-        if len(found) == processes.number():
-            found = [found[processes.rank()]]
-        self.clear()
-        for saved in found:
-            part = RunningMeans()
-            part.sums, part.counts = saved["sums"], saved["counts"]
-            self.merge(part)
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Go on from them."""
+        self.sums, self.counts = state["sums"], state["counts"]

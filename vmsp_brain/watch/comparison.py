@@ -1,10 +1,11 @@
 """Several runs side by side: their scores, which differences are more than luck, what they cost."""
 
+import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from vmsp_brain.method.conflict import mean_per_tasks, share_of_conflicts
+from vmsp_brain.method.conflict import VERDICTS, mean_per_tasks, shares
 from vmsp_brain.run.record import RecordedRun
 from vmsp_brain.run.scores import Hypothesis
 from vmsp_brain.watch.significance import SAMPLES, Compared, compare
@@ -190,8 +191,9 @@ def _describe(run: RecordedRun) -> dict[str, Any]:
         key: [value for _, value in run.curves.get(f"cost/{key}", [])]
         for key in ("minutes", "cpu_minutes", "memory_gib")
     }
-    shares = {epoch: share_of_conflicts(cosines) for epoch, cosines in run.cosines.items()}
-    last = run.cosines[max(run.cosines)] if run.cosines else {}
+    verdicts = {epoch: shares(found) for epoch, found in run.conflicts.items()}
+    last = run.conflicts[max(run.conflicts)] if run.conflicts else {}
+    by_task = {tasks: mean for tasks, mean in mean_per_tasks(last).items() if not math.isnan(mean)}
     return {
         "folder": str(run.folder),
         "order": run.order,
@@ -199,10 +201,20 @@ def _describe(run: RecordedRun) -> dict[str, Any]:
         "minutes": round(sum(cost["minutes"]), 1) if cost["minutes"] else None,
         "cpu_minutes": round(sum(cost["cpu_minutes"]), 1) if cost["cpu_minutes"] else None,
         "memory_gib": round(max(cost["memory_gib"]), 2) if cost["memory_gib"] else None,
-        "conflict_share": {epoch: round(share, 3) for epoch, share in shares.items()},
-        "conflict_share_mean": round(sum(shares.values()) / len(shares), 3) if shares else None,
-        "similarity_by_tasks": {k: round(v, 3) for k, v in mean_per_tasks(last).items()},
+        "verdicts": {
+            epoch: {verdict: round(share, 3) for verdict, share in of_epoch.items()}
+            for epoch, of_epoch in verdicts.items()
+        },
+        **{
+            f"{verdict}_mean": _mean([of_epoch[verdict] for of_epoch in verdicts.values()])
+            for verdict in VERDICTS
+        },
+        "similarity_by_tasks": {tasks: round(mean, 3) for tasks, mean in by_task.items()},
     }
+
+
+def _mean(values: Sequence[float]) -> float | None:
+    return round(sum(values) / len(values), 3) if values else None
 
 
 def _last_epoch(run: RecordedRun) -> int:

@@ -22,10 +22,10 @@ from vmsp_brain.watch.report import to_html, to_markdown
 
 CAPTIONS = {
     "scores": "Test scores of every language and pair.",
-    "epochs": "Mean validation scores, and the share of conflicts, over the epochs.",
+    "epochs": "Over the epochs: mean validation scores, shares of pairs that agree or conflict.",
     "lambda": "λ: what each objective weighs in its level.",
-    "conflicts": "Which objectives conflict (red), in the last epoch.",
-    "conflicts_by_layer": "Where in the encoder tasks conflict (red), in the last epoch.",
+    "conflicts": "Which objectives agree (blue) or conflict (red), in the last epoch.",
+    "conflicts_by_layer": "Where in the encoder they do so, in the last epoch.",
 }
 """What a figure shows, by its name without the run's number."""
 
@@ -83,8 +83,8 @@ def _figures(
     }
     for number, (name, run) in enumerate(runs.items(), start=1):
         drawn = {"lambda": draw_lambdas(run.curves)}
-        if run.cosines:
-            drawn |= draw_last_conflicts(run.cosines)
+        if run.conflicts:
+            drawn |= draw_last_conflicts(run.conflicts)
         for kind, figure in drawn.items():
             figure.suptitle(name)
             figures[f"{number}_{kind}"] = figure, f"{name}. {CAPTIONS[kind]}"

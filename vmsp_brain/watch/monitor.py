@@ -1,5 +1,6 @@
 """What a run shows while it trains: a log line per epoch, TensorBoard, tables of conflicts."""
 
+import math
 from collections.abc import Mapping, Sequence
 from types import SimpleNamespace
 
@@ -10,10 +11,12 @@ from torch.utils.tensorboard import SummaryWriter
 
 from vmsp_brain.audio import SAMPLE_RATE
 from vmsp_brain.method.conflict import (
-    Cosines,
+    ALL_LAYERS,
+    Conflicts,
+    Estimate,
     mean_per_layer,
     mean_per_tasks,
-    share_of_conflicts,
+    shares,
 )
 from vmsp_brain.method.hierarchy import Hierarchy
 from vmsp_brain.method.layer_selection import LayerSelection
@@ -44,7 +47,7 @@ class Monitor:
         self.hparams = hparams
 
     def write_scalars(self, group: str, values: Mapping[str, float | None], step: int) -> None:
-        """Write values that belong together to TensorBoard; None is left out.
+        """Write values that belong together to TensorBoard; None and what is no number is left out.
 
         Arguments
         ---------
@@ -57,7 +60,7 @@ class Monitor:
         """
         if if_main_process():
             for name, value in values.items():
-                if value is not None:
+                if value is not None and not math.isnan(value):
                     self._writer.add_scalar(numbered_tag(group, name), value, step)
 
     @property
@@ -72,32 +75,34 @@ class Monitor:
         """Write each objective's λ after an optimizer step."""
         self.write_scalars("lambda", lambdas, step)
 
-    def write_conflicts(self, cosines: Cosines, epoch: int) -> None:
-        """Write an epoch's mean similarities of gradients: a table, heat maps, and means as curves.
+    def write_conflicts(self, conflicts: Conflicts, epoch: int) -> None:
+        """Write what an epoch tells of the expected gradients: tables, heat maps, means as curves.
 
         Arguments
         ---------
-        cosines : dict
-            By layer and pair of objectives; nothing is written if it is empty.
+        conflicts : Conflicts
+            Of the epoch.
         epoch : int
             1, 2, ...
         """
-        if not cosines or not if_main_process():
+        if not if_main_process():
             return
-        self._run.write_conflicts(epoch, cosines)
-        self.write_scalars("conflict_by_layer", mean_per_layer(cosines), epoch)
-        self.write_scalars("conflict_by_task", mean_per_tasks(cosines), epoch)
-        share = {"share_of_conflicting_pairs": share_of_conflicts(cosines)}
-        self.write_scalars("conflict", share, epoch)
+        similarities, strengths = conflicts.similarities(), conflicts.strengths()
+        self._run.write_conflicts(epoch, similarities, strengths)
+        self.write_scalars("conflict", shares(similarities), epoch)
+        self.write_scalars("conflict_by_task", mean_per_tasks(similarities), epoch)
+        self.write_scalars("conflict_by_layer", mean_per_layer(similarities), epoch)
+        signal = {name: found.signal_share for name, found in strengths[ALL_LAYERS].items()}
+        self.write_scalars("signal_share", signal, epoch)
         figures = {
-            "objectives": draw_conflicts(cosines, epoch),
-            "layers": draw_conflicts_by_layer(cosines, epoch),
+            "objectives": draw_conflicts(similarities, epoch),
+            "layers": draw_conflicts_by_layer(similarities, epoch),
         }
         for name, figure in figures.items():
             self._writer.add_figure(numbered_tag("conflict", name), figure, epoch)
 
     def write_selection(
-        self, selection: LayerSelection, similarities: Mapping[str, float], epoch: int
+        self, selection: LayerSelection, similarities: Mapping[str, Estimate], epoch: int
     ) -> None:
         """Write which of the encoder's layers are selected, if any were chosen yet.
 
@@ -106,18 +111,24 @@ class Monitor:
         selection : LayerSelection
             As it is after this epoch.
         similarities : dict
-            By layer, from which it was chosen.
+            Means by layer, from which it was chosen.
         epoch : int
             1, 2, ...
         """
         if selection.selected is None:
             return
         chosen = selection.layers(list(similarities))
-        values = ", ".join(f"{layer} ({similarities[layer]:+.3f})" for layer in chosen)
-        under = sum(value < selection.threshold for value in similarities.values())
+        values = ", ".join(
+            f"{layer} ({found.value:+.3f} ± {found.standard_error:.3f})"
+            for layer, found in similarities.items()
+            if layer in chosen
+        )
+        under = sum(found.value < selection.threshold for found in similarities.values())
+        sure = sum(found.upper < selection.threshold for found in similarities.values())
         logger.info(
-            f"Epoch {epoch}: {len(chosen)} of {len(similarities)} layers selected, {under} are "
-            f"under the threshold {selection.threshold}: {values or 'none'}"
+            f"Epoch {epoch}: {len(chosen)} of {len(similarities)} layers selected; the mean of "
+            f"{under} is under the threshold {selection.threshold}, that of {sure} beyond doubt: "
+            f"{values or 'none'}"
         )
         shown = {layer: float(layer in chosen) for layer in similarities}
         self.write_scalars("selected_layer", shown, epoch)

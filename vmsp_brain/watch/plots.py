@@ -5,17 +5,31 @@
 Colours are told apart by people with any kind of colour vision, and curves by their markers too.
 """
 
-import itertools
 import sys
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.patches import Patch, Rectangle
 from matplotlib.ticker import MaxNLocator
 
-from vmsp_brain.method.conflict import BETWEEN, Cosines, mean_over_layers, mean_per_tasks
+from vmsp_brain.method.conflict import (
+    AGREE,
+    ALL_LAYERS,
+    BETWEEN,
+    CONFLICT,
+    UNDECIDED,
+    VERDICTS,
+    Similarities,
+    Similarity,
+    by_tasks,
+    mean_of,
+    of_single_layers,
+    shares,
+)
 from vmsp_brain.run.curves import Curve
 from vmsp_brain.run.folder import RunFolder
 
@@ -24,6 +38,13 @@ COLOURS = ("#0072B2", "#E69F00", "#009E73", "#CC79A7", "#D55E00", "#56B4E9", "#0
 MARKERS = "os^vDP*"
 CONFLICT_COLOURS = "RdBu"
 """Red for conflict, blue for agreement (ColorBrewer)."""
+
+VERDICT_STYLES: dict[str, dict[str, Any]] = {
+    AGREE: {"color": "#2166ac"},
+    UNDECIDED: {"facecolor": "0.93", "edgecolor": "0.8", "hatch": "////", "linewidth": 0.0},
+    CONFLICT: {"color": "#b2182b"},
+}
+"""The ends of these colours, and hatched grey for what noise hides."""
 
 CONFLICT_LIMIT = 0.5
 """Cosine at either end of the colours: the same in every figure, so that runs can be compared."""
@@ -117,55 +138,87 @@ def draw_scores(reports: Mapping[str, Mapping]) -> Figure:
     return figure
 
 
-def draw_conflicts(cosines: Cosines, epoch: int) -> Figure:
-    """Mean similarity of each two objectives' gradients over the layers, a heat map.
+def draw_conflicts(similarities: Similarities, epoch: int) -> Figure:
+    """Similarity of each two objectives' gradients of the whole encoder, a heat map.
 
     Arguments
     ---------
-    cosines : dict
-        By layer and pair of objectives.
+    similarities : dict
+        By layer and pair of objectives, from `vmsp_brain.method.conflict.Conflicts`.
     epoch : int
         Of which they are.
     """
-    similarity = mean_over_layers(cosines)
-    names = _in_one_order(name for pair in similarity for name in pair.split(BETWEEN))
-    matrix = np.full((len(names), len(names)), np.nan)
-    for pair, value in similarity.items():
+    found = similarities[ALL_LAYERS]
+    names = _in_one_order(name for pair in found for name in pair.split(BETWEEN))
+    cells: dict[tuple[int, int], list[Similarity]] = {}
+    for pair, similarity in found.items():
         i, j = (names.index(name) for name in pair.split(BETWEEN))
-        matrix[i, j] = matrix[j, i] = value
-    figure = Figure(figsize=(2 + 0.75 * len(names), 1 + 0.65 * len(names)), layout="constrained")
-    axis = figure.subplots()
-    _draw_heat_map(axis, matrix, names, names)
-    axis.set_title(
-        f"Cosine of two objectives' gradients in epoch {epoch}, mean over layers\n"
-        "(negative: they conflict)"
+        cells[i, j] = cells[j, i] = [similarity]
+    figure = Figure(
+        figsize=(2.5 + 0.75 * len(names), 1.3 + 0.65 * len(names)), layout="constrained"
     )
+    axis = figure.subplots()
+    _draw_heat_map(axis, cells, names, names)
+    axis.set_title(f"Do the objectives' gradients agree? Epoch {epoch}, all layers")
+    _add_verdicts(figure)
     return figure
 
 
-def draw_conflicts_by_layer(cosines: Cosines, epoch: int) -> Figure:
-    """Mean similarity for each pair of tasks on each layer, a heat map, the first layer on top."""
-    by_layer = {layer: mean_per_tasks({layer: pairs}) for layer, pairs in cosines.items()}
-    tasks = sorted(next(iter(by_layer.values())))
-    matrix = np.array([[means[pair] for pair in tasks] for means in by_layer.values()])
-    figure = Figure(
-        figsize=(2.5 + 1.1 * len(tasks), 1.5 + 0.45 * len(by_layer)), layout="constrained"
-    )
-    axis = figure.subplots()
-    _draw_heat_map(axis, matrix, list(by_layer), tasks)
-    axis.set_title(f"Cosine of gradients in epoch {epoch}\n(negative: they conflict)")
+def draw_conflicts_by_layer(similarities: Similarities, epoch: int) -> Figure:
+    """For each layer, the first on top: the mean similarity for each pair of tasks, a heat map, and
+    how many of all pairs agree, are undecided or conflict."""
+    layers = of_single_layers(similarities)
+    tasks = sorted(by_tasks(layers))
+    cells = {
+        (i, j): by_tasks({layer: pairs})[tasks[j]]
+        for i, (layer, pairs) in enumerate(layers.items())
+        for j in range(len(tasks))
+    }
+    figure = Figure(figsize=(7 + 1.1 * len(tasks), 2 + 0.45 * len(layers)), layout="constrained")
+    left, right = figure.subplots(1, 2, sharey=True, width_ratios=[2 + 1.1 * len(tasks), 4])
+    _draw_heat_map(left, cells, list(layers), tasks)
+    left.set_title("Mean cosine of two tasks' gradients")
+    found = [shares({layer: pairs}) for layer, pairs in layers.items()]
+    for verdict, ends, values in _stacked(found):
+        right.barh(range(len(layers)), values, left=ends, **VERDICT_STYLES[verdict])
+    right.set_title("Share of pairs of objectives")
+    right.set_xlim(0, 1)
+    right.tick_params(left=False)
+    _add_verdicts(figure)
+    figure.suptitle(f"Where in the encoder do objectives agree? Epoch {epoch}")
+    return figure
+
+
+def draw_verdicts(curves: Mapping[str, Curve]) -> Figure:
+    """How many pairs agree, are undecided or conflict in each epoch, and why: the share of each
+    objective's gradient that is signal."""
+    figure = Figure(figsize=(11, 4.5), layout="constrained")
+    left, right = figure.subplots(1, 2)
+    of_verdict = {verdict: dict(curves[f"conflict/{verdict}"]) for verdict in VERDICTS}
+    epochs = list(of_verdict[AGREE])
+    found = [{verdict: of_verdict[verdict][epoch] for verdict in VERDICTS} for epoch in epochs]
+    for verdict, ends, values in _stacked(found):
+        left.bar(epochs, values, bottom=ends, label=verdict, **VERDICT_STYLES[verdict])
+    _add_verdicts(figure)
+    left.set(title="Share of pairs of objectives, all layers", xlabel="epoch", ylim=(0, 1))
+    left.xaxis.set_major_locator(MaxNLocator(integer=True))
+    title = "Share of a gradient (one draw) that is signal, not noise"
+    _draw_group(right, curves, "signal_share", title)
+    right.set_yscale("log")
+    right.set_ylim(0.003, 1)
     return figure
 
 
 def draw_runs(curves_of_runs: Mapping[str, Mapping[str, Curve]]) -> Figure:
-    """Several runs over their epochs: mean WER, mean BLEU, share of conflicting pairs."""
+    """Several runs over their epochs: mean WER, mean BLEU, shares of pairs with a verdict."""
     panels = {
         "WER_valid/mean": "Mean validation WER (%)",
         "BLEU_valid/mean": "Mean validation BLEU",
-        "conflict/share_of_conflicting_pairs": "Share of (layer, pair) that conflict",
+        f"conflict/{AGREE}": "Share of (layer, pair) that agree",
+        f"conflict/{CONFLICT}": "Share of (layer, pair) that conflict",
     }
-    figure = Figure(figsize=(14, 4.5), layout="constrained")
-    for axis, (tag, title) in zip(figure.subplots(1, 3), panels.items(), strict=True):
+    figure = Figure(figsize=(11, 8), layout="constrained")
+    for axis, (tag, title) in zip(figure.subplots(2, 2).flat, panels.items(), strict=True):
         for number, (run, curves) in enumerate(curves_of_runs.items()):
             style = {
                 "color": COLOURS[number % len(COLOURS)],
@@ -196,13 +249,15 @@ def draw_all(run_folder: str | Path) -> dict[str, Figure]:
     }
     if _group(curves, "penalty"):  # a single level has none
         figures["penalty"] = draw_penalties(curves)
+    if f"conflict/{AGREE}" in curves:
+        figures["verdicts"] = draw_verdicts(curves)
     conflicts = run.read_conflicts()
     if conflicts:
         figures |= draw_last_conflicts(conflicts)
     return figures
 
 
-def draw_last_conflicts(conflicts: Mapping[int, Cosines]) -> dict[str, Figure]:
+def draw_last_conflicts(conflicts: Mapping[int, Similarities]) -> dict[str, Figure]:
     """Both heat maps of the last epoch in which conflict was measured, by file name."""
     last = max(conflicts)
     return {
@@ -302,26 +357,55 @@ def _mark_cut_off(axis: Axes) -> None:
             axis.set_xlabel(f"epoch (▲: above {top:.0f} %)")
 
 
+def _stacked(found: Sequence[Mapping[str, float]]) -> Iterator[tuple[str, np.ndarray, np.ndarray]]:
+    """By verdict, where its part of every bar begins, and its share."""
+    ends = np.zeros(len(found))
+    for verdict in VERDICTS:
+        values = np.array([of_bar[verdict] for of_bar in found])
+        yield verdict, ends, values
+        ends = ends + values
+
+
 def _draw_heat_map(
-    axis: Axes, matrix: np.ndarray, rows: Sequence[str], columns: Sequence[str]
+    axis: Axes,
+    cells: Mapping[tuple[int, int], Sequence[Similarity]],
+    rows: Sequence[str],
+    columns: Sequence[str],
 ) -> None:
-    """Values as colours and as numbers; NaN stays empty, and what rounds to zero is muted."""
+    """The mean similarity of what is in a cell, as a colour and as a number.
+
+    A cell most of which is undecided is hatched in grey; one that is not there stays empty.
+    """
+    matrix = np.full((len(rows), len(columns)), np.nan)
+    for (i, j), found in cells.items():
+        value = mean_of(found)
+        decided = sum(each.verdict != UNDECIDED for each in found) > len(found) / 2
+        matrix[i, j] = value if decided else np.nan
+        _label_cell(axis, i, j, value, decided)
     low, high = -CONFLICT_LIMIT, CONFLICT_LIMIT
     image = axis.imshow(matrix, cmap=CONFLICT_COLOURS, aspect="auto", vmin=low, vmax=high)
     axis.set_xticks(range(len(columns)), columns, rotation=45, ha="right", rotation_mode="anchor")
     axis.set_yticks(range(len(rows)), rows)
-    for i, j in itertools.product(range(len(rows)), range(len(columns))):
-        if not np.isnan(matrix[i, j]):
-            text, colour = _cell(matrix[i, j])
-            axis.text(j, i, text, ha="center", va="center", color=colour, fontsize=9)
-    axis.figure.colorbar(image, ax=axis, label="cosine similarity", extend="both")
+    bar = axis.figure.colorbar(
+        image, ax=axis, extend="both", ticks=[low, low / 2, 0, high / 2, high]
+    )
+    bar.set_label("cosine of the expected gradients")
 
 
-def _cell(value: float) -> tuple[str, str]:
-    """What is written in a cell, and its colour."""
-    if abs(value) < 0.005:
-        return f"{value:.3f}", "0.6"  # grey
-    return f"{value:.2f}", "white" if abs(value) > 0.6 * CONFLICT_LIMIT else "black"
+def _add_verdicts(figure: Figure) -> None:
+    """What the colours mean, below the panels."""
+    words = {AGREE: "agree", UNDECIDED: "undecided: lost in noise", CONFLICT: "conflict"}
+    patches = [Patch(label=words[verdict], **VERDICT_STYLES[verdict]) for verdict in VERDICTS]
+    figure.legend(handles=patches, loc="outside lower center", ncols=3, fontsize=9)
+
+
+def _label_cell(axis: Axes, i: int, j: int, value: float, decided: bool) -> None:
+    if not decided:
+        axis.add_patch(Rectangle((j - 0.5, i - 0.5), 1, 1, **VERDICT_STYLES[UNDECIDED]))
+    if not np.isnan(value):
+        dark = decided and abs(value) > 0.6 * CONFLICT_LIMIT
+        colour = "white" if dark else "black" if decided else "0.55"
+        axis.text(j, i, f"{value:.2f}", ha="center", va="center", color=colour, fontsize=9)
 
 
 def _penalty_label(name: str) -> str:

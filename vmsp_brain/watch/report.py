@@ -2,7 +2,7 @@
 
 import base64
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +13,11 @@ TITLES = {"wer": "WER (%), lower is better", "bleu": "BLEU, higher is better"}
 PURPOSE = {"wer": "recognition", "bleu": "translation"}
 MEAN = {"wer": "mean WER", "bleu": "mean BLEU"}
 UNKNOWN = "not recorded"
+VERDICTS = {
+    "agree": "that agree",
+    "conflict": "that conflict",
+    "undecided": "of which noise leaves nothing to be said",
+}
 
 _PAGE = """<!DOCTYPE html>
 <html lang="en">
@@ -66,11 +71,12 @@ def to_markdown(report: Mapping[str, Any], figures: Mapping[str, str]) -> str:
     if "bleu_signature" in report:
         parts.append(f"sacreBLEU signature: `{report['bleu_signature']}`. WER: jiwer.")
     parts += ["## Test utterances", _utterances(report)]
-    if any(run["conflict_share"] for run in report["runs"].values()):
+    if any(run["verdicts"] for run in report["runs"].values()):
         parts += [
             "## Conflict",
-            "Cosine similarity of gradients between tasks in the last epoch, mean over layers and "
-            "languages; negative: the tasks conflict.",
+            "Cosine similarity of the tasks' expected gradients in the last epoch, free of single "
+            "steps' noise, mean over layers and languages; negative: the tasks conflict. Where "
+            "noise leaves nothing to be said, nothing was recorded.",
             _conflicts(report),
         ]
     parts += ["## Figures", *(f"![{caption}]({path})" for path, caption in figures.items())]
@@ -108,7 +114,7 @@ def _summary(report: Mapping[str, Any]) -> list[str]:
     return [
         *lines,
         _cheapest(report),
-        _least_conflict(report),
+        *_verdicts(report),
         "Each is one training run. The p-values tell how far a difference depends on the choice of "
         "test utterances; another seed may shift scores too.",
     ]
@@ -160,9 +166,10 @@ def _cheapest(report: Mapping[str, Any]) -> str:
     return f"**Training time, in minutes:** {span}, beside whatever else the machine did."
 
 
-def _least_conflict(report: Mapping[str, Any]) -> str:
-    span = _span(report, "conflict_share_mean", ".3f")
-    return f"**Share of (layer, pair of objectives) that conflict, mean over epochs:** {span}."
+def _verdicts(report: Mapping[str, Any]) -> Iterator[str]:
+    for verdict, words in VERDICTS.items():
+        span = _span(report, f"{verdict}_mean", ".3f")
+        yield f"**Share of (layer, pair of objectives) {words}, mean over epochs:** {span}."
 
 
 def _span(report: Mapping[str, Any], key: str, form: str) -> str:
@@ -183,7 +190,7 @@ def _overview(report: Mapping[str, Any]) -> str:
         "minutes": ("minutes", ".1f"),
         "cpu_minutes": ("CPU minutes", ".1f"),
         "memory_gib": ("peak memory, GiB", ".2f"),
-        "conflict_share_mean": ("conflicting share", ".3f"),
+        **{f"{verdict}_mean": (f"share: {verdict}", ".3f") for verdict in VERDICTS},
     }
     rows = [
         [name, run["order"], *(_shown(run[key], form) for key, (_, form) in columns.items())]

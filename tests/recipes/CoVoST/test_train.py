@@ -59,8 +59,8 @@ def test_tensorboard_has_pictures_sounds_texts_and_hyperparameters(uas_run):
     events = EventAccumulator(str(out / "tensorboard")).Reload()
     tags = events.Tags()
     assert set(tags["images"]) == {"07_conflict/objectives", "07_conflict/layers"}
-    assert set(tags["audio"]) == {"15_sample/en", "15_sample/es", "15_sample/it"}
-    [text] = [tag for tag in tags["tensors"] if tag.startswith("15_sample/st/it-en")]
+    assert set(tags["audio"]) == {"16_sample/en", "16_sample/es", "16_sample/it"}
+    [text] = [tag for tag in tags["tensors"] if tag.startswith("16_sample/st/it-en")]
     table = events.Tensors(text)[0].tensor_proto.string_val[0].decode()
     assert table.startswith("| utterance | reference | hypothesis |")
     assert table.count("\n") == 1 + 3

@@ -1,8 +1,20 @@
+import math
+from collections.abc import Mapping
+
 import pytest
 
+from vmsp_brain.method.conflict import Estimate
 from vmsp_brain.method.layer_selection import LayerSelection
 
-SIMILARITIES = {"front_end": 0.1, "block_01": -0.2, "block_02": 0.0, "block_03": -0.3, "norm": 0.5}
+VALUES = {"front_end": 0.1, "block_01": -0.2, "block_02": 0.0, "block_03": -0.3, "norm": 0.5}
+
+
+def similarities_of(values: Mapping[str, float], margin: float = 0.0) -> dict[str, Estimate]:
+    """Means whose interval reaches so far above them."""
+    return {layer: Estimate(value, margin / 2, value + margin) for layer, value in values.items()}
+
+
+SIMILARITIES = similarities_of(VALUES)
 LAYERS = list(SIMILARITIES)
 
 
@@ -39,7 +51,7 @@ def test_the_most_conflicting_layers_under_the_threshold(threshold, max_layers, 
 
 def test_selection_is_refreshed_at_its_interval():
     selection = LayerSelection(efficient=True, warm_up=2, refresh_every=3)
-    opposite = {layer: -value for layer, value in SIMILARITIES.items()}
+    opposite = similarities_of({layer: -value for layer, value in VALUES.items()})
     selection.update(2, SIMILARITIES)
     for epoch in (3, 4):
         selection.update(epoch, opposite)
@@ -52,6 +64,26 @@ def test_what_was_selected_is_returned_the_most_conflicting_first():
     selection = LayerSelection(efficient=True, warm_up=2)
     assert selection.update(1, SIMILARITIES) is None
     assert selection.update(2, SIMILARITIES) == ["block_03", "block_01"]
+
+
+def test_a_layer_is_selected_where_conflict_is_established_or_by_the_mean_if_told_so():
+    by_bound = LayerSelection(True, warm_up=1)
+    by_mean = LayerSelection(True, warm_up=1, select_by="mean")
+    uncertain = similarities_of(VALUES, margin=0.25)
+    assert by_bound.update(1, uncertain) == ["block_03"]
+    assert by_mean.update(1, uncertain) == ["block_03", "block_01"]
+
+
+def test_a_layer_of_which_nothing_is_known_is_not_selected():
+    unknown = {"block_01": Estimate(math.nan, math.nan, math.nan)}
+    for select_by in ("bound", "mean"):
+        selection = LayerSelection(True, 1, threshold=1.0, select_by=select_by)
+        assert selection.update(1, unknown) == []
+
+
+def test_another_way_to_select_is_refused():
+    with pytest.raises(ValueError, match="select_by: found 'both', expected bound or mean"):
+        LayerSelection(select_by="both")
 
 
 def test_the_selection_goes_on_from_a_checkpoint():

@@ -12,6 +12,7 @@ from torchjd.aggregation import MoDoWeighting
 from tests.helpers.oracles import (
     assert_close,
     lambdas_of,
+    layer_of,
     make_batch,
     make_brain,
     oracle_gradients,
@@ -24,6 +25,8 @@ from vmsp_brain.brain import VMSPBrain
 from vmsp_brain.method.hierarchy import Hierarchy, Level
 from vmsp_brain.method.layer_selection import LayerSelection
 from vmsp_brain.method.penalties import ConstantPenalty
+from vmsp_brain.method.rows import GradientRows
+from vmsp_brain.method.sketch import Sketch
 from vmsp_brain.method.step import GradientStep
 
 CASE = ("UAS", ["en", "fr", "de"], ["fr-en", "fr-de", "de-en"])
@@ -194,14 +197,77 @@ def test_an_objective_that_goes_around_a_layer_is_refused(selected):
 def test_similarities_are_measured_on_every_layer_in_every_mode():
     exact = make_brain(*CASE)
     step_gradients(exact, make_batch(exact))
-    reference = exact.cosines.summary()
-    assert {key.split()[0] for key in reference} == set(LAYERS)
+    reference = exact.products.sums[0]
+    squares = reference[..., -1]
+    assert squares.shape[0] == len(LAYERS) and (squares > 0).any(1).all()
+    scale = (squares.unsqueeze(2) * squares.unsqueeze(1)).sqrt().clamp(min=1e-30)
     for mode in MODES.values():
         brain = small_brain(**{**mode, "first_step": 0})
         step_gradients(brain, make_batch(brain))
-        found = brain.cosines.summary()
-        assert found.keys() == reference.keys()
-        assert found == pytest.approx(reference, abs=0.1)  # a layer without rows is sketched
+        found = brain.products.sums[0]
+        assert len(brain.products) == 1
+        # a layer without rows is sketched
+        error = (found - reference)[..., :-1] / scale
+        assert error.abs().max() < 0.1
+        torch.testing.assert_close(found[..., -1], squares, rtol=0.1, atol=1e-12)
+
+
+def test_products_are_those_of_the_draws_rows_layer_by_layer():
+    brain = make_brain(*CASE)
+    batch = make_batch(brain)
+    gradients = oracle_gradients(brain, batch)
+    layers = layer_of(brain)
+    step_gradients(brain, batch)
+    [found] = [each for each in brain.products.sums if each.any()]
+    for number, layer in enumerate(LAYERS):
+        names = [name for name, of in layers.items() if of == layer]
+        draws = [
+            torch.stack(
+                [
+                    torch.cat([gradients[draw, o][name].flatten() for name in names])
+                    for o in brain.hierarchy.objectives
+                ]
+            ).double()
+            for draw in range(2)
+        ]
+        cross = draws[0] @ draws[1].T
+        squares = (draws[0].square().sum(1) + draws[1].square().sum(1)) / 2
+        expected = torch.cat([(cross + cross.T) / 2, squares.unsqueeze(1)], 1)
+        torch.testing.assert_close(found[number], expected, rtol=1e-3, atol=1e-6)
+
+
+@pytest.mark.parametrize("mode", ["exact", "sketch", "efficient"])
+def test_products_are_measured_where_all_rows_are_there_else_in_measuring_steps(mode):
+    """No row and no backward pass is made for it in between."""
+    options = {"sketch": {"sketch_size": 64}, "efficient": {"selected": ["norm"]}}
+    brain = small_brain(**options.get(mode, {}))
+    for step in range(1, 11):
+        brain.gradient.begin(1, step)
+        plan = brain.gradient.plan
+        assert plan.shows == (step == 10)
+        assert plan.measures == (mode == "exact" or step == 10)
+        if not plan.shows:
+            assert {*plan.kept, *plan.sketched} == {*plan.selected}
+
+
+def test_products_of_sketched_rows_are_free_of_bias():
+    rng = generator(3)
+    rows = randn(2, 2, 5000, generator=rng) + torch.tensor([[1.0], [-0.5]], device=DEVICE)
+    exact, sketched = GradientRows(["a", "b"]), []
+    sketch = Sketch(64)
+    for draw in range(2):
+        for number, name in enumerate("ab"):
+            exact.add(draw, name, "layer", [rows[draw, number]])
+    for seed in range(400):
+        sketch.redraw(seed)
+        found = GradientRows(["a", "b"])
+        for draw in range(2):
+            for number, name in enumerate("ab"):
+                found.add(draw, name, "layer", [sketch("layer", [rows[draw, number]])])
+        sketched.append(found.products()["layer"])
+    values = torch.stack(sketched)
+    error = values.std(0) / len(values) ** 0.5
+    assert ((values.mean(0) - exact.products()["layer"]).abs() < 4 * error).all()
 
 
 @pytest.mark.parametrize("key", ["update_weights_every", "measure_every"])

@@ -49,7 +49,7 @@ def test_a_step_of_ten_objectives_waits_for_the_device_at_most_seventy_times(ssl
         for name in (f"st/{pair}" for pair in PAIRS):
             _, _, item = next(key for key in items if name in key[2])
             item |= {name: item[name][:0], text_key(name): ""}
-    brain.step, brain.optimizer_step = 2, 1  # not one that measures conflict
+    brain.step, brain.optimizer_step = 2, 1  # not one whose norms are shown
     with Synchronizations() as found:
         brain.fit_batch(MultilingualBatch(items))
     assert found.counts.total() <= 70, found.counts

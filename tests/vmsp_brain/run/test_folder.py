@@ -1,3 +1,4 @@
+import math
 import signal
 import subprocess
 import sys
@@ -6,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from tests.helpers.commands import ROOT
+from vmsp_brain.method.conflict import Similarity, Strength
 from vmsp_brain.run.folder import RunFolder
 
 
@@ -35,18 +37,29 @@ def test_a_folder_in_use_is_refused_and_free_again_after_a_kill(tmp_path):
     RunFolder(tmp_path).lock().release()
 
 
-def test_conflicts_are_layers_by_pairs_and_read_as_they_were_written(tmp_path):
-    cosines = {
-        "front_end": {"asr/en ~ asr/fr": 0.123456, "asr/en ~ st/fr-en": -0.5},
-        "block_01": {"asr/en ~ asr/fr": 0.0, "asr/en ~ st/fr-en": 1.0},
+def test_conflicts_are_a_row_per_layer_and_pair_and_read_as_they_were_written(tmp_path):
+    similarities = {
+        "front_end": {
+            "asr/en ~ asr/fr": Similarity(0.123456, 0.01, "agree"),
+            "asr/en ~ st/fr-en": Similarity(-0.5, 0.1, "conflict"),
+        },
+        "all layers": {"asr/en ~ asr/fr": Similarity(math.nan, math.nan, "undecided")},
     }
-    RunFolder(tmp_path).write_conflicts(12, cosines)
-    assert (tmp_path / "conflicts" / "epoch_0012.csv").read_text().splitlines() == [
-        "layer,asr/en ~ asr/fr,asr/en ~ st/fr-en",
-        "front_end,0.123456,-0.500000",
-        "block_01,0.000000,1.000000",
+    strengths = {"front_end": {"ssl": Strength(math.nan, math.nan, -0.001, 0.002)}}
+    RunFolder(tmp_path).write_conflicts(12, similarities, strengths)
+    folder = tmp_path / "conflicts"
+    assert (folder / "epoch_0012.csv").read_text().splitlines() == [
+        "layer,pair,similarity,standard_error,verdict",
+        "front_end,asr/en ~ asr/fr,0.123456,0.010000,agree",
+        "front_end,asr/en ~ st/fr-en,-0.500000,0.100000,conflict",
+        "all layers,asr/en ~ asr/fr,,,undecided",
     ]
-    assert RunFolder(tmp_path).read_conflicts() == {12: cosines}
+    assert (folder / "objectives_0012.csv").read_text().splitlines() == [
+        "layer,objective,norm,norm_error,signal_share,signal_share_error",
+        "front_end,ssl,,,-0.001000,0.002000",
+    ]
+    found = RunFolder(tmp_path).read_conflicts()
+    assert repr(found) == repr({12: similarities}), "nan is not equal to itself"
 
 
 @pytest.mark.parametrize("text", ["", "seed: [1", "- 1", "seed: 1\n", "\0"])
@@ -73,7 +86,19 @@ def test_a_cut_table_of_hypotheses_is_named(tmp_path, text):
         RunFolder(tmp_path).read_hypotheses("asr/fr")
 
 
-@pytest.mark.parametrize("text", ["", "layer,a ~ b\nblock,0.1,0.2\n", "layer,a ~ b\nblock,x\n"])
+HEAD = "layer,pair,similarity,standard_error,verdict\n"
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        "layer,a ~ b\nblock,0.1\n",
+        f"{HEAD}block,a ~ b,0.1",
+        f"{HEAD}block,a ~ b,x,0.1,agree\n",
+        f"{HEAD}block,a ~ b,0.1,0.1,perhaps\n",
+    ],
+)
 def test_a_damaged_table_of_conflicts_is_named(tmp_path, text):
     (tmp_path / "conflicts").mkdir()
     (tmp_path / "conflicts" / "epoch_0003.csv").write_text(text)

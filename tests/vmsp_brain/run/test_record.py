@@ -3,6 +3,7 @@ from pathlib import Path
 import pytest
 from torch.utils.tensorboard import SummaryWriter
 
+from vmsp_brain.method.conflict import Similarity
 from vmsp_brain.run.folder import RunFolder
 from vmsp_brain.run.record import read_run
 from vmsp_brain.run.scores import Hypothesis, results
@@ -11,7 +12,7 @@ MADE = {
     "asr/fr": [Hypothesis("x1", "il pleut", ""), Hypothesis("x2", "bonjour", "bonjour")],
     "st/fr-zh-CN": [Hypothesis("x1", "It is raining.", "Rain\u2028falls.")],
 }
-COSINES = {"a": {"asr/fr ~ ssl": -0.5}, "b": {"asr/fr ~ ssl": 0.25}}
+CONFLICTS = {"a": {"asr/fr ~ ssl": Similarity(-0.5, 0.125, "conflict")}}
 
 
 @pytest.fixture
@@ -20,7 +21,7 @@ def run_folder(tmp_path: Path) -> Path:
         for epoch, value in enumerate([90.0, 40.0], start=1):
             writer.add_scalar("01_WER_valid/fr", value, epoch)
     RunFolder(tmp_path).write_results(results(MADE), MADE)
-    RunFolder(tmp_path).write_conflicts(12, COSINES)
+    RunFolder(tmp_path).write_conflicts(12, CONFLICTS, {})
     (tmp_path / "hyperparams.yaml").write_text("order: USA\nmodel: !new:os.system [exit]\n")
     return tmp_path
 
@@ -30,7 +31,7 @@ def test_a_run_is_read_as_it_was_written(run_folder: Path):
     assert run.order == "USA"
     assert run.report == results(MADE)
     assert run.hypotheses == MADE
-    assert run.cosines == {12: COSINES}
+    assert run.conflicts == {12: CONFLICTS}
     assert run.curves == {"WER_valid/fr": [(1, 90.0), (2, 40.0)]}
 
 

@@ -59,7 +59,9 @@ def test_cost_is_summed_over_epochs_and_unknown_where_not_recorded(report):
 
 def test_conflicts_are_shares_by_epoch_and_means_of_the_last(report):
     uas = report["runs"]["uas"]
-    assert uas["conflict_share"] == {1: 0.333, 2: 0.333}
+    of_epoch = {"agree": 0.333, "undecided": 0.5, "conflict": 0.167}
+    assert uas["verdicts"] == {1: of_epoch, 2: of_epoch}
+    assert {verdict: uas[f"{verdict}_mean"] for verdict in of_epoch} == of_epoch
     assert uas["similarity_by_tasks"] == {"asr-asr": 0.3, "asr-st": -0.05}
 
 
@@ -71,13 +73,13 @@ def test_equal_runs_have_no_p_value(runs):
 def test_the_order_of_the_utterances_does_not_matter(runs, report):
     usa = runs["usa"]
     shuffled = {name: made[::-1] for name, made in usa.hypotheses.items()}
-    other = RecordedRun(usa.folder, usa.order, usa.report, shuffled, usa.curves, usa.cosines)
+    other = RecordedRun(usa.folder, usa.order, usa.report, shuffled, usa.curves, usa.conflicts)
     assert compare_runs({"uas": runs["uas"], "usa": other}) == report
 
 
 def changed(run: RecordedRun, objective: str, made: list[Hypothesis]) -> RecordedRun:
     hypotheses = {**run.hypotheses, objective: made}
-    return RecordedRun(run.folder, run.order, run.report, hypotheses, run.curves, run.cosines)
+    return RecordedRun(run.folder, run.order, run.report, hypotheses, run.curves, run.conflicts)
 
 
 def test_other_utterances_are_refused_by_id(runs):

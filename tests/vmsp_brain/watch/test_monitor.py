@@ -11,7 +11,9 @@ from speechbrain.utils.train_logger import FileTrainLogger, TensorboardLogger
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 from tensorboard.plugins.hparams.plugin_data_pb2 import HParamsPluginData
 
+from vmsp_brain.method.conflict import Conflicts, Estimate
 from vmsp_brain.method.hierarchy import Hierarchy, Level
+from vmsp_brain.method.jackknife import GroupedSums
 from vmsp_brain.method.layer_selection import LayerSelection
 from vmsp_brain.method.penalties import LinearPenalty
 from vmsp_brain.run.evaluation import Evaluation
@@ -135,16 +137,44 @@ def test_hyperparameters_are_the_experiments_numbers_with_its_scores(monitor: Mo
     }
 
 
-def test_conflicts_are_a_table_and_their_means(monitor: Monitor):
-    cosines = {"a": {"asr/fr ~ ssl": -0.5}, "b": {"asr/fr ~ ssl": 0.25}}
-    monitor.write_conflicts(cosines, 2)
-    table = Path(monitor.hparams.output_folder) / "conflicts" / "epoch_0002.csv"
-    assert table.read_text().splitlines()[1:] == ["a,-0.500000", "b,0.250000"]
+def conflicts_of(products: list[list[float]]) -> Conflicts:
+    """Of three objectives on two layers, the products on the first being those of every step, and
+    nothing of st/fr-en on the second."""
+    first = torch.tensor(products)
+    second = first.clone()
+    second[2] = second[:, 2] = 0.0
+    sample = GroupedSums()
+    for _ in range(3):
+        sample.add(torch.stack([first, second]))
+    names = ["asr/fr", "ssl", "st/fr-en"]
+    return Conflicts(sample, ["a", "b"], names, names)
+
+
+def test_conflicts_are_tables_and_their_means(monitor: Monitor):
+    conflicts = conflicts_of([[1.0, -0.5, 0.25, 4.0], [-0.5, 1.0, 0.0, 2.0], [0.25, 0.0, 1.0, 8.0]])
+    monitor.write_conflicts(conflicts, 2)
+    folder = Path(monitor.hparams.output_folder) / "conflicts"
+    assert (folder / "epoch_0002.csv").read_text().splitlines()[1:5] == [
+        "a,asr/fr ~ ssl,-0.500000,0.000000,conflict",
+        "a,asr/fr ~ st/fr-en,0.250000,0.000000,agree",
+        "a,ssl ~ st/fr-en,0.000000,0.000000,undecided",
+        "b,asr/fr ~ ssl,-0.500000,0.000000,conflict",
+    ]
+    assert "a,ssl,1.000000,0.000000,0.500000,0.000000" in (
+        (folder / "objectives_0002.csv").read_text().splitlines()
+    )
     assert curves(monitor) == {
-        "conflict_by_layer/a": [(2, -0.5)],
-        "conflict_by_layer/b": [(2, 0.25)],
-        "conflict_by_task/asr-ssl": [(2, -0.125)],
-        "conflict/share_of_conflicting_pairs": [(2, 0.5)],
+        "conflict/agree": [(2, pytest.approx(1 / 6))],
+        "conflict/undecided": [(2, 0.5)],
+        "conflict/conflict": [(2, pytest.approx(2 / 6))],
+        "conflict_by_layer/a": [(2, pytest.approx(-0.25 / 3))],
+        "conflict_by_layer/b": [(2, -0.5)],
+        "conflict_by_task/asr-ssl": [(2, -0.5)],
+        "conflict_by_task/asr-st": [(2, 0.25)],
+        "conflict_by_task/ssl-st": [(2, 0.0)],
+        "signal_share/asr/fr": [(2, 0.25)],
+        "signal_share/ssl": [(2, 0.5)],
+        "signal_share/st/fr-en": [(2, 0.125)],
     }
     assert [tag.partition("_")[2] for tag in events(monitor).Tags()["images"]] == [
         "conflict/objectives",
@@ -152,20 +182,19 @@ def test_conflicts_are_a_table_and_their_means(monitor: Monitor):
     ]
 
 
-def test_an_epoch_without_measured_conflicts_writes_none(monitor: Monitor):
-    monitor.write_conflicts({}, 2)
-    assert not (Path(monitor.hparams.output_folder) / "conflicts").exists()
-
-
 def test_the_selected_layers_are_named_in_the_log_and_marked_on_a_curve(monitor: Monitor, caplog):
     caplog.set_level("INFO")
     selection = LayerSelection(efficient=True, warm_up=2, max_layers=2)
-    similarities = {"front_end": 0.1, "block_01": -0.2, "block_02": -0.3, "norm": -0.1}
+    values = {"front_end": 0.1, "block_01": -0.2, "block_02": -0.3, "norm": -0.05}
+    similarities = {layer: Estimate(mean, 0.05, mean + 0.1) for layer, mean in values.items()}
     for epoch in (1, 2):
         selection.update(epoch, similarities)
         monitor.write_selection(selection, similarities, epoch)
     [line] = caplog.messages
-    assert line.startswith("Epoch 2: 2 of 4 layers selected, 3 are under the threshold 0.0")
-    assert "block_02 (-0.300)" in line
+    assert line.startswith(
+        "Epoch 2: 2 of 4 layers selected; the mean of 3 is under the threshold 0.0, that of 2 "
+        "beyond doubt: block_01"
+    )
+    assert "block_02 (-0.300 ± 0.050)" in line
     assert curves(monitor)["selected_layer/front_end"] == [(2, 0.0)]
     assert curves(monitor)["selected_layer/block_02"] == [(2, 1.0)]

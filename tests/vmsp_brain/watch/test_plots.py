@@ -7,6 +7,8 @@ import numpy as np
 import pytest
 from torch.utils.tensorboard import SummaryWriter
 
+from tests.helpers.recorded_runs import PAIRS, SIMILARITIES, STRENGTHS
+from vmsp_brain.method.conflict import Similarity
 from vmsp_brain.run.folder import RunFolder
 from vmsp_brain.watch.plots import (
     COLOURS,
@@ -21,6 +23,7 @@ from vmsp_brain.watch.plots import (
     draw_run,
     draw_runs,
     draw_scores,
+    draw_verdicts,
     save_run_figures,
 )
 
@@ -33,12 +36,12 @@ SCALARS = {
     "lambda/ssl": [1.0, 1.0],
     "loss_train/st/fr-en": [3.5, 1.0],
     "loss_valid/st/fr-en": [3.0, 2.0],
+    "conflict/agree": [0.25, 0.5],
+    "conflict/undecided": [0.5, 0.5],
+    "conflict/conflict": [0.25, 0.0],
+    "signal_share/asr/fr": [0.5, 0.1],
     "penalty/eta_1_st_under_asr": [0.5, 0.25],
     "penalty/eta_2_ssl_under_st": [0.0, 0.125],
-}
-COSINES = {
-    "front_end": {"asr/en ~ asr/fr": 0.5, "asr/en ~ st/fr-en": -0.2, "asr/fr ~ st/fr-en": 0.4},
-    "block_01": {"asr/en ~ asr/fr": 0.1, "asr/en ~ st/fr-en": -0.4, "asr/fr ~ st/fr-en": 0.0},
 }
 REPORT = {
     "wer": {"en": 30.0, "fr": 10.0},
@@ -55,7 +58,7 @@ def run_folder(tmp_path: Path) -> Path:
             for epoch, value in enumerate(values, start=1):
                 writer.add_scalar(tag, value, epoch)
     RunFolder(tmp_path).write_results(REPORT, {})
-    RunFolder(tmp_path).write_conflicts(1, COSINES)
+    RunFolder(tmp_path).write_conflicts(1, SIMILARITIES, STRENGTHS)
     return tmp_path
 
 
@@ -134,20 +137,41 @@ def heat_map(figure) -> tuple[np.ndarray, list[str], list[str], list[str]]:
     return image.get_array().filled(np.nan), rows, columns, [t.get_text() for t in axis.texts]
 
 
-def test_conflicts_are_symmetric_means_over_the_layers():
-    values, rows, columns, written = heat_map(draw_conflicts(COSINES, 3))
+def hatched(axis) -> set[tuple[int, int]]:
+    """The cells (row, column) that are muted."""
+    return {
+        (round(patch.get_y() + 0.5), round(patch.get_x() + 0.5))
+        for patch in axis.patches
+        if patch.get_hatch()
+    }
+
+
+def test_conflicts_are_those_of_all_layers_symmetric_and_undecided_ones_are_hatched():
+    figure = draw_conflicts(SIMILARITIES, 3)
+    values, rows, columns, written = heat_map(figure)
     assert rows == columns == ["asr/en", "asr/fr", "st/fr-en"]
-    expected = [[np.nan, 0.3, -0.3], [0.3, np.nan, 0.2], [-0.3, 0.2, np.nan]]
+    expected = [[np.nan, 0.3, -0.3], [0.3, np.nan, np.nan], [-0.3, np.nan, np.nan]]
     np.testing.assert_allclose(values, expected)
-    assert written == ["0.30", "-0.30", "0.30", "0.20", "-0.30", "0.20"]
+    assert hatched(figure.axes[0]) == {(1, 2), (2, 1)}
+    assert sorted(written) == sorted(["0.30", "-0.30", "0.20"] * 2), "the undecided too, in grey"
 
 
-def test_the_epoch_is_named_and_what_rounds_to_zero_is_muted():
-    cosines = {"norm": {"asr/fr ~ ssl": 0.004, "asr/fr ~ st/fr-en": -0.4, "ssl ~ st/fr-en": 0.05}}
-    axis = draw_conflicts(cosines, epoch=7).axes[0]
-    assert "epoch 7" in axis.get_title()
+def test_the_epoch_is_named_and_numbers_are_as_loud_as_they_are_sure():
+    found = dict(zip(PAIRS, SIMILARITIES["front_end"].values(), strict=True))
+    found[PAIRS[0]] = Similarity(-0.4, 0.05, "conflict")
+    found[PAIRS[1]] = Similarity(0.05, 0.01, "agree")
+    found[PAIRS[2]] = Similarity(0.45, 0.3, "undecided")
+    axis = draw_conflicts({"all layers": found}, epoch=7).axes[0]
+    assert "Epoch 7" in axis.get_title()
     colours = {text.get_text(): text.get_color() for text in axis.texts}
-    assert colours == {"0.004": "0.6", "-0.40": "white", "0.05": "black"}
+    assert colours == {"-0.40": "white", "0.05": "black", "0.45": "0.55"}
+
+
+def test_a_cell_of_which_nothing_is_known_is_hatched_and_says_nothing():
+    unknown = {PAIRS[0]: Similarity(np.nan, np.nan, "undecided")}
+    axis = draw_conflicts({"all layers": unknown}, epoch=7).axes[0]
+    assert hatched(axis) == {(0, 1), (1, 0)}
+    assert not axis.texts
 
 
 def test_languages_stand_in_the_order_of_the_experiment(curves):
@@ -173,34 +197,57 @@ def test_no_legend_lies_over_a_curve(curves):
 
 
 def test_objectives_stand_in_the_same_order_whatever_the_hierarchy():
-    usa = {"norm": {"st/fr-en ~ asr/fr": 0.1, "st/fr-en ~ ssl": 0.2, "asr/fr ~ ssl": 0.3}}
-    values, rows, _, _ = heat_map(draw_conflicts(usa, 3))
+    pairs = ["st/fr-en ~ asr/fr", "st/fr-en ~ ssl", "asr/fr ~ ssl"]
+    usa = {pair: Similarity(0.1 * n, 0.01, "agree") for n, pair in enumerate(pairs, start=1)}
+    values, rows, _, _ = heat_map(draw_conflicts({"all layers": usa}, 3))
     assert rows == ["asr/fr", "st/fr-en", "ssl"]
     np.testing.assert_allclose(values[0], [np.nan, 0.1, 0.3])
 
 
-def test_conflicts_by_layer_are_means_per_pair_of_tasks():
-    values, rows, columns, _ = heat_map(draw_conflicts_by_layer(COSINES, 3))
+def test_conflicts_by_layer_are_means_per_pair_of_tasks_beside_the_shares_of_verdicts():
+    figure = draw_conflicts_by_layer(SIMILARITIES, 3)
+    values, rows, columns, _ = heat_map(figure)
     assert rows == ["front_end", "block_01"]
     assert columns == ["asr-asr", "asr-st"]
-    np.testing.assert_allclose(values, [[0.5, 0.1], [0.1, -0.2]])
+    np.testing.assert_allclose(values, [[0.5, np.nan], [np.nan, np.nan]])
+    assert hatched(figure.axes[0]) == {(0, 1), (1, 0), (1, 1)}, "no more than half is decided"
+    widths = [[bar.get_width() for bar in bars] for bars in shares_of(figure)]
+    assert legend(figure) == ["agree", "undecided: lost in noise", "conflict"]
+    expected = [[2 / 3, 0], [1 / 3, 2 / 3], [0, 1 / 3]]
+    np.testing.assert_allclose(widths, expected)
+
+
+def shares_of(figure):
+    [axis] = [axis for axis in figure.axes if "Share of pairs" in axis.get_title()]
+    return axis.containers
+
+
+def test_verdicts_are_stacked_over_the_epochs_beside_the_signal(curves):
+    figure = draw_verdicts(curves)
+    heights = {bars.get_label(): [bar.get_height() for bar in bars] for bars in shares_of(figure)}
+    assert heights == {"agree": [0.25, 0.5], "undecided": [0.5, 0.5], "conflict": [0.25, 0.0]}
+    ends = [bar.get_y() + bar.get_height() for bar in shares_of(figure)[-1]]
+    assert ends == [1.0, 1.0]
+    assert lines(figure.axes[1]) == {"asr/fr": pytest.approx([0.5, 0.1])}
 
 
 def test_runs_are_compared_over_their_epochs(curves):
     better = {tag: [(x, y / 2) for x, y in curve] for tag, curve in curves.items()}
-    better["conflict/share_of_conflicting_pairs"] = [(1, 0.5), (2, 0.25)]
+    del curves["conflict/conflict"]
     figure = draw_runs({"uas": curves, "usa": better})
-    wer, bleu, share = figure.axes
+    wer, bleu, agree, conflict = figure.axes
     assert lines(wer) == {"uas": [85.0, 35.0], "usa": [42.5, 17.5]}
     assert lines(bleu) == {}
-    assert lines(share) == {"usa": [0.5, 0.25]}
+    assert lines(agree) == {"uas": [0.25, 0.5], "usa": [0.125, 0.25]}
+    assert lines(conflict) == {"usa": [0.125, 0.0]}
     assert wer.get_lines()[0].get_color() != wer.get_lines()[1].get_color()
-    assert wer.get_lines()[1].get_color() == share.get_lines()[0].get_color() == COLOURS[1]
+    assert wer.get_lines()[1].get_color() == conflict.get_lines()[0].get_color() == COLOURS[1]
     assert legend(figure) == ["uas", "usa"]
 
 
 def test_all_figures_are_saved_in_the_run_folder_and_can_be_drawn_again(run_folder: Path):
-    names = {"run", "losses", "lambda", "penalty", "scores", "conflicts", "conflicts_by_layer"}
+    names = {"run", "losses", "lambda", "penalty", "scores", "verdicts"}
+    names |= {"conflicts", "conflicts_by_layer"}
     for _ in range(2):
         paths = save_run_figures(run_folder)
         assert {path.relative_to(run_folder) for path in paths} == {
@@ -211,6 +258,8 @@ def test_all_figures_are_saved_in_the_run_folder_and_can_be_drawn_again(run_fold
 
 def test_what_a_run_has_no_data_for_is_not_drawn(run_folder: Path, curves, monkeypatch):
     (run_folder / "conflicts" / "epoch_0001.csv").unlink()
-    single_level = {tag: c for tag, c in curves.items() if "eta" not in tag}
+    single_level = {
+        tag: c for tag, c in curves.items() if "eta" not in tag and "conflict" not in tag
+    }
     monkeypatch.setattr(RunFolder, "read_curves", lambda run: single_level)
     assert set(draw_all(run_folder)) == {"run", "losses", "lambda", "scores"}

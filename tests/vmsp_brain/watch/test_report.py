@@ -100,12 +100,14 @@ def test_the_summary_says_what_to_choose_and_how_sure_it_is(report):
 def test_cost_and_conflict_are_summarized_as_far_as_they_are_known(report):
     text = to_markdown(report, {})
     assert "**Training time, in minutes:** 3.0 (uas)," in text
-    assert "mean over epochs:** 0.333 (uas, usa)." in text
-    other = {**report["runs"]["usa"], "minutes": 4.0, "conflict_share_mean": None}
-    runs = {"uas": {**report["runs"]["uas"], "conflict_share_mean": None}, "usa": other}
+    share = r"Share of \(layer, pair of objectives\) that {}, mean over epochs:\*\* {}"
+    assert re.search(share.format("agree", r"0.333 \(uas, usa\)\."), text)
+    assert re.search(share.format("conflict", r"0.167 \(uas, usa\)\."), text)
+    other = {**report["runs"]["usa"], "minutes": 4.0, "conflict_mean": None}
+    runs = {"uas": {**report["runs"]["uas"], "conflict_mean": None}, "usa": other}
     text = to_markdown({**report, "runs": runs}, {})
     assert "from 3.0 (uas) to 4.0 (usa)" in text
-    assert "mean over epochs:** not recorded." in text
+    assert re.search(share.format("conflict", r"not recorded\."), text)
 
 
 def test_a_run_that_wins_both_is_recommended_for_both(report):

@@ -286,12 +286,21 @@ _COST = (
         "Columns of a random sketch in place of a layer's rows.",
         null="the rows",
     ),
-    Option("measure_every", SOME, "Optimizer steps between two measurements of conflict."),
+    Option(
+        "measure_every",
+        SOME,
+        "Optimizer steps between two measurements of conflict, but where every step measures it.",
+    ),
     Option("layer_selection[warm_up]", SOME, "Epochs before layers are selected."),
     Option(
         "layer_selection[threshold]",
         Number(least=-1, most=1),
         "Mean cosine similarity under which a layer is selected.",
+    ),
+    Option(
+        "layer_selection[select_by]",
+        Choice(("bound", "mean")),
+        "Whether the mean must be under the threshold beyond doubt, or just be there.",
     ),
     Option(
         "layer_selection[max_layers]",

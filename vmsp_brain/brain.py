@@ -4,7 +4,7 @@ This is the one place that knows both the speech side (encoder, objectives, batc
 algorithmic side (gradient rows, hierarchy).
 """
 
-from collections.abc import Container, Mapping
+from collections.abc import Mapping
 from functools import partial
 
 import numpy as np
@@ -102,9 +102,8 @@ class VMSPBrain(ResumableBrain):
         self.cost = EpochCost()
         self.monitor = Monitor(self.hparams)
         if checkpointer is not None:
-            checkpointer.add_recoverables(
-                {"train_losses": self.train_losses, "products": self.products, "cost": self.cost}
-            )
+            sums = {"train_losses": self.train_losses, "products": self.products, "cost": self.cost}
+            checkpointer.add_recoverables(sums)
             add_states(checkpointer, hierarchy=hierarchy, selection=self.gradient.selection)
 
     # ---------------------------------------------------------------- the step
@@ -137,8 +136,9 @@ class VMSPBrain(ResumableBrain):
         return [{name: float(loss) for name, loss in draw.items()} for draw in collected]
 
     def _collect_source(self, draw: int, source: str, part: PaddedBatch) -> dict[str, Tensor]:
-        trained = self._objectives(source, self.hierarchy.trained(self.epoch))
-        objectives = [objective for objective in trained if has_targets(objective, part)]
+        trained = self.hierarchy.trained(self.epoch)
+        heard = (objective for objective in self.objectives_of[source] if objective.name in trained)
+        objectives = [objective for objective in heard if has_targets(objective, part)]
         if not objectives:
             return {}
         scales = 1.0 / self.grad_accumulation_factor, self.scaler.get_scale()
@@ -154,9 +154,6 @@ class VMSPBrain(ResumableBrain):
 
         # One head's graph at a time: it is free before the next one's is made.
         return {objective.name: differentiate(objective) for objective in objectives}
-
-    def _objectives(self, source: str, wanted: Container[str]) -> list[Objective]:
-        return [item for item in self.objectives_of[source] if item.name in wanted]
 
     def combine_gradients(self) -> None:
         """From the gradients to λ, to the encoder's ``.grad``, to the optimizers' step."""
@@ -174,8 +171,7 @@ class VMSPBrain(ResumableBrain):
         # A gradient scaler skips a step that is not finite, and lowers its scale, by itself.
         norm = gradient_norm(self.modules.parameters())
         if not self.scaler.is_enabled() and not np.isfinite(norm):
-            what = "all losses are finite, but their gradient"
-            self._count_nonfinite(what, "the step is left out")
+            self._count_nonfinite("the gradient of finite losses", "the step is left out")
             self.zero_grad(set_to_none=True)
             return
         if products is not None and products.isfinite().all():

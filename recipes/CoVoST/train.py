@@ -9,7 +9,9 @@ was stopped goes on where it was when the same command is given again.
 """
 
 import sys
+from contextlib import nullcontext
 from pathlib import Path
+from typing import Any
 
 import speechbrain as sb
 from speechbrain.utils.distributed import if_main_process, run_on_main
@@ -22,6 +24,7 @@ from vmsp_brain.data.vocabularies import load_tokenizers, train_tokenizers
 from vmsp_brain.files import write_whole
 from vmsp_brain.run.configuration import check_run_folder, save_configuration
 from vmsp_brain.run.environment import describe_environment
+from vmsp_brain.run.experiment_file import ExperimentFile
 from vmsp_brain.run.folder import LOGGING, RunFolder
 from vmsp_brain.run.init_from import adopt_tokenizers, check_earlier_run, start_from_earlier_run
 from vmsp_brain.run.options.command_line import open_experiment
@@ -35,7 +38,12 @@ def main(words: list[str]) -> None:
     experiment, run_opts = open_experiment(words)
     run_opts = processes.join_group(run_opts)
     run = RunFolder(experiment.document()["output_folder"])
-    lock = run.lock() if if_main_process() else None  # noqa: F841  held until this function ends
+    with run.locked() if if_main_process() else nullcontext():
+        train_and_test(run, experiment, run_opts)
+
+
+def train_and_test(run: RunFolder, experiment: ExperimentFile, run_opts: dict[str, Any]) -> None:
+    """Go on with the run, or begin it, and test its best checkpoint."""
     run_on_main(check_run_folder, args=[run, experiment])
     hparams = experiment.load()
     sb.create_experiment_directory(run.folder, log_config=LOGGING, save_env_desc=False)

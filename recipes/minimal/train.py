@@ -21,6 +21,7 @@ from pathlib import Path
 import speechbrain as sb
 
 from vmsp_brain import (
+    ExperimentFile,
     RunFolder,
     VMSPBrain,
     check_run_folder,
@@ -57,7 +58,12 @@ def main(words: list[str]) -> None:
     """Train and test what the command line says."""
     experiment, run_opts = open_experiment(words)
     run = RunFolder(experiment.document()["output_folder"])
-    lock = run.lock()
+    with run.locked():
+        train_and_test(run, experiment, run_opts)
+
+
+def train_and_test(run: RunFolder, experiment: ExperimentFile, run_opts: dict) -> None:
+    """Go on with the run, or begin it, and test its best checkpoint."""
     check_run_folder(run, experiment)
     hparams = experiment.load()
     sb.create_experiment_directory(run.folder, save_env_desc=False)
@@ -81,7 +87,6 @@ def main(words: list[str]) -> None:
     brain.fit(hparams["epoch_counter"], train.dataset, dev.dataset, **loader_kwargs)
     best = brain.primary_metric()
     brain.evaluate(test.dataset, **best, test_loader_kwargs=test.loader_kwargs)
-    lock.release()
 
 
 if __name__ == "__main__":

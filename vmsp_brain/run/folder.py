@@ -6,13 +6,14 @@ import json
 import math
 import os
 import socket
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from io import StringIO
 from pathlib import Path
 from typing import Any
 
 import ruamel.yaml
-from filelock import BaseFileLock, FileLock, Timeout
+from filelock import FileLock, Timeout
 from speechbrain.utils.checkpoints import CKPT_PREFIX
 
 from vmsp_brain.files import write_whole
@@ -118,13 +119,9 @@ class RunFolder:
         """Whether there is a checkpoint."""
         return any(self.checkpoints.glob(f"{CKPT_PREFIX}*"))
 
-    def lock(self) -> BaseFileLock:
-        """Keep other runs out for as long as this process lives, even if it is killed.
-
-        Returns
-        -------
-        BaseFileLock
-            Holds the folder until it is released or forgotten.
+    @contextmanager
+    def locked(self) -> Iterator[None]:
+        """In here, other runs are kept out; also after a kill, the folder is free.
 
         Raises
         ------
@@ -132,17 +129,17 @@ class RunFolder:
             If another run holds it; the message says which.
         """
         self.folder.mkdir(parents=True, exist_ok=True)
-        lock = FileLock(self._lock)
         try:
-            lock.acquire(timeout=0)
+            lock = FileLock(self._lock).acquire(timeout=0)
         except Timeout:
             holder = self._holder.read_text(encoding="utf-8") if self._holder.exists() else "?"
             raise RuntimeError(
                 f"{self.folder} is in use by another run ({holder}). Wait for it to end, or choose "
                 "another --output_folder."
             ) from None
-        write_whole(self._holder, f"process {os.getpid()} on {socket.gethostname()}")
-        return lock
+        with lock:
+            write_whole(self._holder, f"process {os.getpid()} on {socket.gethostname()}")
+            yield
 
     # ---------------------------------------------------------------- data
 

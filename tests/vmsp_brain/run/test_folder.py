@@ -25,16 +25,21 @@ def test_a_folder_in_a_run_moves_with_it_and_another_stays(tmp_path):
 @pytest.mark.slow
 def test_a_folder_in_use_is_refused_and_free_again_after_a_kill(tmp_path):
     code = "import sys, time\nfrom vmsp_brain.run.folder import RunFolder\n"
-    code += "lock = RunFolder(sys.argv[1]).lock()\nprint('locked', flush=True)\ntime.sleep(60)"
+    code += (
+        "with RunFolder(sys.argv[1]).locked():\n    print('locked', flush=True)\n    time.sleep(60)"
+    )
     other = subprocess.Popen(
         [sys.executable, "-c", code, str(tmp_path)], stdout=subprocess.PIPE, cwd=ROOT
     )
     assert other.stdout.readline() == b"locked\n"
-    with pytest.raises(RuntimeError, match=rf"in use by another run \(process {other.pid} on"):
-        RunFolder(tmp_path).lock()
+    taken = rf"in use by another run \(process {other.pid} on"
+    with pytest.raises(RuntimeError, match=taken), RunFolder(tmp_path).locked():
+        pass
     other.send_signal(signal.SIGKILL)
     other.wait()
-    RunFolder(tmp_path).lock().release()
+    for _ in range(2):  # free again at its end, also if that is an error
+        with pytest.raises(KeyError), RunFolder(tmp_path).locked():
+            raise KeyError
 
 
 def test_conflicts_are_a_row_per_layer_and_pair_and_read_as_they_were_written(tmp_path):

@@ -32,7 +32,7 @@ def corpus(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return make_corpus(tmp_path_factory.mktemp("whole") / "corpus")
 
 
-@repeatable(150)
+@repeatable(60)
 @given(
     name=st.sampled_from(["covost_v2.fr_en.tsv", "validated.tsv"]), hits=HITS, drop=st.booleans()
 )
@@ -70,7 +70,7 @@ def check_every_row_is_accounted_for(corpus: Path, out: Path) -> None:
 
 
 @pytest.mark.parametrize("kind", ["mp3", "wav", "flac", "ogg"])
-@repeatable(60)
+@repeatable(40)
 @given(hits=HITS)
 def test_damaged_clips(kind: str, hits):
     with tempfile.TemporaryDirectory() as folder:
@@ -90,7 +90,7 @@ def test_damaged_clips(kind: str, hits):
                 assert len(waveform) / 16_000 == pytest.approx(found.duration, abs=1e-3)
 
 
-@repeatable(500)
+@repeatable(250)
 @given(
     st.text(st.one_of(st.characters(), st.sampled_from("aAé'-·\u200c\u200d\u00ad\u0301\u0646क")))
 )

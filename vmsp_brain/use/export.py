@@ -15,6 +15,7 @@ from vmsp_brain.data.vocabularies import text_objectives, tokenizer_path
 from vmsp_brain.files import put_in_place
 from vmsp_brain.run.best import best_checkpoint, last_checkpoints
 from vmsp_brain.run.folder import RunFolder
+from vmsp_brain.run.options.checks import check_search
 from vmsp_brain.use.model_card import model_card
 
 WEIGHTS = ("encoder", "objectives")
@@ -37,7 +38,8 @@ def export_run(run_folder: str | Path, target: str | Path, average: int | None =
     FileExistsError
         If the target is there.
     FileNotFoundError, ValueError
-        If it is no run, has no, or not enough, or damaged checkpoints, or refers to absolute paths.
+        If it is no run, has no, or not enough, or damaged checkpoints, refers to absolute paths,
+        or declares a search that cannot be done.
     """
     run, target = RunFolder(run_folder), Path(target)
     if target.exists():
@@ -47,6 +49,7 @@ def export_run(run_folder: str | Path, target: str | Path, average: int | None =
             f"{run.folder} is not a run's output_folder, which has hyperparams.yaml and log.txt; "
             "a model is made of a run."
         )
+    check_search(run.configuration, "test_search", run.settings["test_search"])
     text = _hyperparams(run.settings)
     checkpoints = last_checkpoints(run, average) if average else [best_checkpoint(run)]
     partial = target.with_name(f"{target.name}.partial")

@@ -13,6 +13,7 @@ from huggingface_hub.errors import LocalEntryNotFoundError
 
 from vmsp_brain.data.tokenizers import load_tokenizer
 from vmsp_brain.run.folder import RunFolder
+from vmsp_brain.run.options.checks import check_search
 from vmsp_brain.use.export import WEIGHTS, export_run
 from vmsp_brain.use.inference import SpeechTranslator
 
@@ -42,7 +43,8 @@ def load_model(
     Raises
     ------
     FileNotFoundError, ValueError
-        As `check_model` does; if the model is not whole, or there is no such device.
+        As `check_model` does; if the model is not whole, declares a search that cannot be done, or
+        there is no such device.
     """
     check_model(source)
     _check_device(device)
@@ -57,13 +59,15 @@ def load_model(
     if average is not None:
         raise ValueError(f"average: {source} is not a run; an exported model has one checkpoint.")
     try:
-        return SpeechTranslator.from_hparams(source=source, **options)
+        model = SpeechTranslator.from_hparams(source=source, **options)
     except Exception as error:  # whatever a file may hold
         why = _faults(Path(source)) or f"{type(error).__name__}: {error}"
         raise ValueError(
             f"{source} cannot be loaded: {why}. Export the run again, or copy the model again from "
             "where it is whole."
         ) from error
+    check_search(f"{source}/{CONFIGURATION}", "search", model.hparams.search)
+    return model
 
 
 def check_model(source: str) -> None:

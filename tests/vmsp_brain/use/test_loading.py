@@ -88,6 +88,34 @@ def test_a_runs_damaged_file_is_named(untrained_run: Path, tmp_path: Path, damag
         load_model(str(run))
 
 
+@pytest.mark.parametrize(
+    ("line", "messages"),
+    [
+        (
+            "beam_sise: 5",
+            [
+                ": there is no beam_sise in it. Is beam_size meant?",
+                "[beam_size]: found nothing, expected a whole number from 1 to 16384, such as 1.",
+            ],
+        ),
+        ("beam_size: many", ["[beam_size]: found many, expected a whole number from 1 to 16384,"]),
+    ],
+)
+def test_a_search_that_cannot_be_done_is_named(untrained_run, model, tmp_path, line, messages):
+    """Before anything is decoded, in a run's configuration as in an exported model's."""
+    run = shutil.copytree(untrained_run, tmp_path / "run")
+    for folder, key in ((run, "test_search"), (model, "search")):
+        path = folder / "hyperparams.yaml"
+        head, found, rest = path.read_text().rpartition(f"\n{key}:")
+        assert found
+        path.write_text(f"{head}{found}{re.sub('beam_size: .*', line, rest, count=1)}")
+        with pytest.raises(ValueError, match=re.escape(f"{path}, {key}")) as error:
+            load_model(str(folder))
+        lines = str(error.value).splitlines()
+        for told, message in zip(lines, messages, strict=True):
+            assert told.startswith(f"{path}, {key}{message}")
+
+
 def test_a_model_is_made_of_a_run_alone(exported: Path, tmp_path: Path):
     with pytest.raises(FileNotFoundError, match=r"model is not a run's output_folder"):
         export_run(exported, tmp_path / "again")

@@ -5,6 +5,7 @@ import pydoc
 import re
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from difflib import get_close_matches
+from pathlib import Path
 from typing import Any
 
 import ruamel.yaml
@@ -15,6 +16,9 @@ from vmsp_brain.run.moved_paths import tag_of
 from vmsp_brain.run.options.keys import IDLE, OPTIONS, RELATIONS, Option
 
 _ABSENT = object()
+SEARCHES = ("valid_search", "test_search")
+"""Keys of the keyword arguments of an objective's search, the same for both."""
+
 _OBJECTS = ("!new:", "!name:", "!apply:", "!applyref:", "!module:", "!ref", "!copy")
 
 
@@ -46,7 +50,45 @@ def check_experiment(experiment: ExperimentFile, run_options: Mapping[str, Any])
         for name, value in values.items()
         if not OPTIONS[name].fits(value)
     )
+    _refuse(
+        problem
+        for key in SEARCHES
+        if _is_plain(_at(resolved, key))
+        for problem in _problems_of_search(f"{experiment.path}, {key}", resolved[key])
+    )
     _refuse([*_problems_of_relations(values), *_problems_of_idle(given, values)])
+
+
+def check_search(path: str | Path, key: str, search: Any) -> None:
+    """Refuse a search of a saved configuration that no objective could do.
+
+    Arguments
+    ---------
+    path : Path
+        The configuration.
+    key : str
+        Under which the search stands there.
+    search : dict
+        What stands there.
+
+    Raises
+    ------
+    ValueError
+        The message names the file, and every key that is misspelt, missing or does not fit.
+    """
+    _refuse(_problems_of_search(f"{path}, {key}", search))
+
+
+def _problems_of_search(where: str, search: Any) -> Iterator[str]:
+    declared = {_path(name)[1]: OPTIONS[name] for name in OPTIONS if _path(name)[0] == SEARCHES[0]}
+    if not isinstance(search, dict):
+        yield f"{where}: found {shown(search)}, expected {', '.join(declared)}."
+        return
+    for key in search.keys() - declared.keys():
+        yield f"{where}: there is no {key} in it. {nearest(str(key), declared)}"
+    for key, option in declared.items():
+        if not option.fits(search.get(key)):
+            yield _problem(f"{where}[{key}]", search.get(key), option)
 
 
 def _refuse(problems: Iterable[str]) -> None:

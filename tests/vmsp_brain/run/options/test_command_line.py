@@ -156,6 +156,15 @@ def test_mistakes_of_a_file_name_the_file(tmp_path):
     assert (resolved["batch_size"], resolved["unknown"]) == (1, "here")
 
 
+@pytest.mark.parametrize("key", ["valid_search", "test_search"])
+def test_a_misspelt_key_of_a_search_is_refused_before_training(tmp_path, key):
+    mine = tmp_path / "mine.yaml"
+    mine.write_text(f"base: {MINI}\n{key}: {{beam_sise: 5}}\n", encoding="utf-8")
+    with pytest.raises(ValueError, match="Is beam_size meant") as error:
+        open_experiment([str(mine)])
+    assert str(error.value) == f"{mine}, {key}: there is no beam_sise in it. Is beam_size meant?"
+
+
 def test_a_key_of_a_file_that_looks_misspelt_is_told(tmp_path, capsys):
     mine = tmp_path / "mine.yaml"
     text = f"base: {MINI}\nbatchsize: 4\nseeds: 2\nseed: !ref <seeds>\nnote: mine\n"

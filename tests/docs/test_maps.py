@@ -10,7 +10,7 @@ import pytest
 from tests.helpers.commands import ROOT
 
 CONTRIBUTING = (ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8")
-README = (ROOT / "recipes" / "CoVoST" / "README.md").read_text(encoding="utf-8")
+METHOD = (ROOT / "docs" / "method.md").read_text(encoding="utf-8")
 BETWEEN_TICKS = re.compile(r"`([^`]+)`")
 
 
@@ -37,7 +37,7 @@ def test_contributings_map_is_the_tree():
     assert {f"{ROOT}/{name}" for [name] in named} == expected
 
 
-IDEAS = rows(README, "| idea | where | names |")
+IDEAS = rows(METHOD, "| idea | where | names |")
 
 
 def test_there_are_ideas():
@@ -47,7 +47,7 @@ def test_there_are_ideas():
 @pytest.mark.parametrize(
     ("idea", "where", "names"), IDEAS, ids=[where.strip("`") for _, where, _ in IDEAS]
 )
-def test_an_idea_is_where_the_readme_says(idea, where, names):
+def test_an_idea_is_where_the_document_says(idea, where, names):
     [place] = BETWEEN_TICKS.findall(where)
     path = ROOT / place
     files = path.glob("*.py") if place.endswith("/") else [path]

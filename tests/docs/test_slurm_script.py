@@ -32,7 +32,7 @@ COMMANDS = {
 
 def start(folder: Path, ends: str = "") -> tuple[subprocess.Popen, Path]:
     """The script, and what happens in it; ``torchrun`` ends with a code, or goes on."""
-    text = (ROOT / "recipes" / "CoVoST" / "README.md").read_text()
+    text = (ROOT / "docs" / "distributed.md").read_text(encoding="utf-8")
     [script] = re.findall(r"```bash\n(#!/bin/bash\n#SBATCH.*?)```", text, re.DOTALL)
     for name, body in COMMANDS.items():
         command = folder / name

@@ -83,9 +83,9 @@ def test_penalties_begin_and_grow_as_published(tmp_path):
     assert hierarchy.penalties(200) == [1.5, 1.5]
 
 
-def test_the_hierarchy_of_the_readme(tmp_path):
-    readme = (ROOT / "recipes" / "CoVoST" / "README.md").read_text(encoding="utf-8")
-    example = readme.partition("```yaml\n")[2].partition("```")[0]
+def test_the_hierarchy_of_the_documents(tmp_path):
+    document = (ROOT / "docs" / "choosing.md").read_text(encoding="utf-8")
+    example = document.partition("```yaml\n")[2].partition("```")[0]
     (tmp_path / "mine.yaml").write_text(example, encoding="utf-8")
     for name in ("uas.yaml", "parts"):
         (tmp_path / name).symlink_to(ROOT / "hparams" / name)

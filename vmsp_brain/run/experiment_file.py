@@ -1,11 +1,13 @@
 """Experiment files: HyperPyYAML, and short ones that change another file.
 
-A file with the key ``base`` takes everything from that file (beside it) but what it says itself. As
+A file with the key ``base`` takes everything from that file (beside it) but what it says itself.
+Another base on the command line is looked for where the file's own base is. As
 on the command line, a mapping changes the keys that it has (``conformer: {num_layers: 4}``), unless
 it has a tag of its own (``!new:``): then it takes the place of the base's. HyperPyYAML's
 ``!include:`` does not serve here: at the root of a file it loses the overrides of the command line.
 """
 
+import os
 import re
 from collections.abc import Mapping
 from difflib import get_close_matches
@@ -142,17 +144,14 @@ def _listed(text: str) -> set[str]:
 
 
 def _merged(path: Path, base: str | None, above: tuple[Path, ...] = ()) -> str:
-    text, own = _read(path)
+    text, own = _read(path, (above or (path,))[0].parent)
     declared = own.pop("base", None)
-    base = base or declared
-    if base is None:
+    if base is None and declared is None:
         return text
-    if not isinstance(base, str):
-        raise ValueError(f"{path}: found the base {base}, expected a file such as uas.yaml.")
-    if path.resolve() in above:
+    if path.resolve() in [each.resolve() for each in above]:
         raise ValueError(f"{path}: is its own base, by way of {', '.join(map(str, above))}.")
     yaml = ruamel.yaml.YAML()
-    merged = yaml.load(_merged(path.parent / base, None, (*above, path.resolve())))
+    merged = yaml.load(_merged(_base(path, base, declared), None, (*above, path)))
     # New keys come early, for others may refer to them, but after the seed: objects are made in the
     # order of their keys.
     place = 1 + list(merged).index(SEEDING) if SEEDING in merged else 0
@@ -162,6 +161,16 @@ def _merged(path: Path, base: str | None, above: tuple[Path, ...] = ()) -> str:
     stream = StringIO()
     yaml.dump(merged, stream)
     return stream.getvalue()
+
+
+def _base(path: Path, given: Any, declared: Any) -> Path:
+    """The base that a file has declared, or the one that is given in its place, and beside it."""
+    for found in (given, declared):
+        if not isinstance(found, str | None):
+            raise ValueError(f"{path}: found the base {found}, expected a file such as uas.yaml.")
+    if given is None:
+        return path.parent / declared
+    return path.parent / Path(declared or "").parent / given
 
 
 def _update(base: CommentedMap, changes: CommentedMap) -> None:
@@ -174,15 +183,17 @@ def _update(base: CommentedMap, changes: CommentedMap) -> None:
             base[key] = value
 
 
-def _read(path: Path) -> tuple[str, CommentedMap]:
-    """A file's text, and its keys."""
+def _read(path: Path, folder: Path) -> tuple[str, CommentedMap]:
+    """A file's text, and its keys; what it includes is found from a folder."""
     if not path.is_file():
         beside = [file.name for file in path.parent.glob("*.yaml")]
         meant = [path.with_name(name) for name in get_close_matches(path.name, beside, 1)]
         near = "".join(f" Is {file} meant?" for file in meant)
         raise FileNotFoundError(f"{path}: there is no such experiment file.{near}")
     try:
+        way = os.path.relpath(path.parent, folder)
         text = path.read_text(encoding="utf-8")
+        text = text if way == "." else text.replace("!include:", f"!include:{way}/")
         own = ruamel.yaml.YAML().load(text)
     except ruamel.yaml.error.MarkedYAMLError as error:
         line = error.problem_mark.line + 1

@@ -154,6 +154,19 @@ def test_conformers_have_the_papers_number_of_parameters(tmp_path, name, million
     assert found == pytest.approx(millions, rel=0.015)
 
 
+def test_another_base_is_looked_for_where_the_files_own_is(tmp_path):
+    """And what a base includes is found from its own folder."""
+    (tmp_path / "inner").mkdir()
+    (tmp_path / "parts").mkdir()
+    (tmp_path / "parts" / "part.yaml").write_text("b: 1\n")
+    (tmp_path / "first.yaml").write_text("a: !include:parts/part.yaml\nc: 0\n")
+    (tmp_path / "second.yaml").write_text("base: first.yaml\na: {b: 2}\n")
+    (tmp_path / "inner" / "own.yaml").write_text("base: ../first.yaml\nc: 3\n")
+    file = str(tmp_path / "inner" / "own.yaml")
+    assert ExperimentFile(file, "").load() == {"a": {"b": 1}, "c": 3}
+    assert ExperimentFile(file, "base: second.yaml").load() == {"a": {"b": 2}, "c": 3}
+
+
 def test_a_missing_file_or_base_is_named(tmp_path):
     (tmp_path / "x.yaml").write_text("base: y.yaml\n")
     with pytest.raises(FileNotFoundError, match=r"y.yaml: there is no such experiment file"):

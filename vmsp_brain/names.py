@@ -4,7 +4,8 @@
 
 import re
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from fnmatch import fnmatchcase
 
 _LANGUAGE = "([a-z]{2,3}(?:-[A-Z]{2})?)"
 
@@ -74,6 +75,23 @@ def targets_by_language(languages: Sequence[str], pairs: Sequence[str]) -> dict[
             )
         targets[source].append(target)
     return targets
+
+
+def source_of(name: str) -> str:
+    """The language that ``asr/fr`` or ``st/fr-en`` hears."""
+    task, _, languages = name.partition("/")
+    return languages if task == "asr" else split_pair(languages)[0]
+
+
+def matching(names: Iterable[str], patterns: Sequence[str]) -> list[str]:
+    """Those of the names that one of the patterns matches.
+
+    Example
+    -------
+    >>> matching(["asr/en", "asr/fr", "ssl"], ["asr/*"])
+    ['asr/en', 'asr/fr']
+    """
+    return [name for name in names if any(fnmatchcase(name, each) for each in patterns)]
 
 
 def text_key(name: str) -> str:

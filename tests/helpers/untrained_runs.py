@@ -43,13 +43,15 @@ def write_manifests(folder: Path, languages: Sequence[str], targets: Sequence[st
                         manifest.writerow([*clip, target, _words(letters, target), "ann"])
 
 
-def experiment_of(folder: Path, manifests: Path, *options: str) -> tuple[ExperimentFile, dict]:
+def experiment_of(
+    folder: Path, manifests: Path, *options: str, file: str = "uas.yaml"
+) -> tuple[ExperimentFile, dict]:
     """A tiny experiment whose output folder this is, and what it declares, built."""
     sizes = [f"--asr_vocab_size={VOCABULARY}", f"--st_vocab_size={VOCABULARY}"]
     sizes.append(f"--manifest_folder={manifests}")
-    words = command("train.py", "uas.yaml", manifests, folder, *sizes, *options)[2:]
-    file, _, overrides = parse_arguments(words)
-    experiment = ExperimentFile(file, overrides)
+    words = command("train.py", file, manifests, folder, *sizes, *options)[2:]
+    path, _, overrides = parse_arguments(words)
+    experiment = ExperimentFile(path, overrides)
     return experiment, experiment.load()
 
 
@@ -58,9 +60,10 @@ def make_untrained_run(
     manifests: Path,
     *options: str,
     scores: Sequence[dict[str, Any]] = ({"primary_WER": 90.0},),
+    file: str = "uas.yaml",
 ) -> dict:
     """A run of as many epochs as there are scores; what it declared, its model the last epoch's."""
-    experiment, hparams = experiment_of(folder, manifests, *options)
+    experiment, hparams = experiment_of(folder, manifests, *options, file=file)
     run = RunFolder(folder)
     save_configuration(run, experiment)
     run.log.touch()

@@ -1,6 +1,6 @@
 """From an experiment's manifests to the datasets and batches that it trains and is tested on."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Container, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -43,7 +43,8 @@ def load_data(
 
     Training batches hold two draws of every language and of all audio (for SSL), of which
     ``unlabelled_ratio`` is from ``unlabelled_folders`` if there are any. Dev batches hold
-    one language, or all audio without its text, test batches one language.
+    one language, or all audio without its text, test batches one language. What no objective
+    learns from is left out.
 
     Raises
     ------
@@ -57,9 +58,13 @@ def load_data(
     test = read_manifests(hparams, "test")
     for split, utterances in (("train", train), ("dev", dev), ("test", test)):
         _check_durations(utterances, split, hparams["encoder"].max_seconds)
-    unlabelled = _read_unlabelled(hparams)
-    ssl = {"train": merged(train), "dev": merged(dev)}
-    audio = {"ssl": ssl["train"], **({UNLABELLED: unlabelled} if unlabelled else {})}
+    heard = {objective.source for objective in hparams["objectives"].values()}
+    supervises = "ssl" in heard
+    unlabelled = _read_unlabelled(hparams) if supervises else {}
+    ssl = {"train": merged(train), "dev": merged(dev)} if supervises else {"train": {}, "dev": {}}
+    train, dev, test = (_only(heard, split) for split in (train, dev, test))
+    audio = {"ssl": ssl["train"], UNLABELLED: unlabelled}
+    audio = {source: utterances for source, utterances in audio.items() if utterances}
     process = {"rank": 0, "world_size": 1}
     if torch.distributed.is_initialized():
         process = {
@@ -74,7 +79,7 @@ def load_data(
         seed=hparams["seed"],
         **process,
     )
-    dev_durations = _durations({**dev, "ssl": ssl["dev"]})
+    dev_durations = _durations({**dev, **({"ssl": ssl["dev"]} if ssl["dev"] else {})})
     dev_sampler = EvaluationSampler(dev_durations, hparams["valid_batch_size"], **process)
     test_sampler = EvaluationSampler(_durations(test), hparams["valid_batch_size"], **process)
     return {
@@ -84,15 +89,22 @@ def load_data(
     }
 
 
+def _only(
+    heard: Container[str], utterances: Mapping[str, dict[str, dict]]
+) -> dict[str, dict[str, dict]]:
+    return {language: spoken for language, spoken in utterances.items() if language in heard}
+
+
 def _batching(
     hparams: Mapping[str, Any], durations: Mapping[str, Sequence[float]]
 ) -> dict[str, Batching]:
     """How each source is cut into training batches: languages, their audio, unlabelled audio."""
-    hours = {language: sum(durations[language]) / 3600 for language in hparams["languages"]}
+    languages = [language for language in hparams["languages"] if language in durations]
+    hours = {language: sum(durations[language]) / 3600 for language in languages}
     dynamic = hparams["dynamic_batching"]
     key = "max_batch_length" if dynamic else "batch_size"
     sizes = tempered(hours, hparams[key], hparams["sampling_temperature"])
-    sizes["ssl"] = hparams[f"ssl_{key}"]
+    sizes["ssl"] = hparams[f"ssl_{key}"] if "ssl" in durations else 0
     if UNLABELLED in durations:
         ratio = hparams["unlabelled_ratio"]
         sizes[UNLABELLED] = ratio * sizes["ssl"] if dynamic else round(ratio * sizes["ssl"])

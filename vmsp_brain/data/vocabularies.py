@@ -8,14 +8,14 @@ from sentencepiece import SentencePieceProcessor
 
 from vmsp_brain.data.loading import read_manifests
 from vmsp_brain.data.tokenizers import load_tokenizer, train_tokenizer
-from vmsp_brain.names import target_text
+from vmsp_brain.names import matching, target_text
 
 
 def text_objectives(hparams: Mapping[str, Any]) -> list[str]:
     """The objectives that produce text: recognition and translation."""
-    return [f"asr/{language}" for language in hparams["languages"]] + [
-        f"st/{pair}" for pair in hparams["pairs"]
-    ]
+    recognition = [f"asr/{language}" for language in hparams["languages"]]
+    translation = [f"st/{pair}" for pair in hparams["pairs"]]
+    return matching([*recognition, *translation], hparams.get("only", ["*"]))
 
 
 def load_tokenizers(hparams: Mapping[str, Any]) -> dict[str, SentencePieceProcessor]:

@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 
 from torch import nn
 
-from vmsp_brain.names import split_pair, targets_by_language
+from vmsp_brain.names import check_list, matching, split_pair, targets_by_language
 from vmsp_brain.objectives.attention import AttentionObjective
 from vmsp_brain.objectives.best_rq import BestRQObjective
 from vmsp_brain.objectives.cpc import CPCObjective
@@ -32,6 +32,7 @@ def multilingual_objectives(
     recognition: Callable[..., Objective],
     translation: Callable[..., Objective],
     ssl: Callable[[], Objective],
+    only: Sequence[str] = ("*",),
 ) -> nn.ModuleDict:
     """One recognition objective per language, one translation objective per pair, and SSL.
 
@@ -45,6 +46,8 @@ def multilingual_objectives(
         Makes an objective from its name and source, such as `CTCAttentionObjective`.
     ssl : callable
         Makes the self-supervised objective, such as `Wav2Vec2Objective`.
+    only : list of str
+        Names or patterns, such as ``asr/*``, of the objectives to have; all, if not given.
 
     Returns
     -------
@@ -54,9 +57,10 @@ def multilingual_objectives(
     Raises
     ------
     ValueError
-        If a language or pair is doubled or malformed.
+        If a language or pair is doubled or malformed, or none of them is kept.
     """
     targets_by_language(languages, pairs)  # or an error
+    check_list("only", only)
     self_supervised = ssl()  # first: random numbers are drawn in this order
     objectives = nn.ModuleDict()
     for language in languages:
@@ -66,4 +70,11 @@ def multilingual_objectives(
         name, (source, _) = f"st/{pair}", split_pair(pair)
         objectives[name] = translation(name=name, source=source)
     objectives[self_supervised.name] = self_supervised
-    return objectives
+    kept = matching(objectives, only)
+    supervised = [name for name in objectives if name != self_supervised.name]
+    if supervised and not set(kept) & set(supervised):
+        raise ValueError(
+            f"only: found {', '.join(only)}, expected, by name or pattern, one or more of "
+            f"{', '.join(supervised)}."
+        )
+    return nn.ModuleDict({name: objectives[name] for name in kept})

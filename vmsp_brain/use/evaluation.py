@@ -14,8 +14,9 @@ from tqdm import tqdm
 from vmsp_brain.data.batches import MultilingualBatch, MultilingualDataset
 from vmsp_brain.data.manifests import labelled_dataset, manifest_path, merged, read_manifest
 from vmsp_brain.data.samplers import EvaluationSampler
+from vmsp_brain.data.vocabularies import text_objectives
 from vmsp_brain.files import write_whole
-from vmsp_brain.names import target_text, text_key
+from vmsp_brain.names import source_of, target_text, text_key
 from vmsp_brain.run.folder import RunFolder
 from vmsp_brain.run.scores import Hypothesis, bleu, results, word_error_rate
 from vmsp_brain.use.inference import SpeechTranslator
@@ -104,7 +105,8 @@ class ModelTest:
         elif RunFolder.is_run(self.model):
             run = RunFolder(self.model)
             folder = run.path("manifest_folder")
-            paths = [manifest_path(folder, lang, self.split) for lang in run.settings["languages"]]
+            heard = dict.fromkeys(map(source_of, text_objectives(run.settings)))
+            paths = [manifest_path(folder, language, self.split) for language in heard]
             data_folder = data_folder or run.settings["data_folder"]
         else:
             raise ValueError(f"--manifest: expected CSV files, since {self.model} is not a run.")

@@ -92,8 +92,11 @@ def _with_tokenizers(settings: dict[str, Any], folder: Path) -> dict[str, Any]:
 
 def _hyperparams(settings: dict[str, Any]) -> str:
     """What decoding needs of the run's configuration, and what loads it."""
-    keys = ("languages", "pairs", "max_duration", "encoder", "objectives")
-    head = _dumped({key: settings[key] for key in keys} | {"search": settings["test_search"]})
+    keys = ("languages", "pairs", "only", "max_duration", "encoder", "objectives")
+    head = _dumped(
+        {key: settings[key] for key in keys if key in settings}
+        | {"search": settings["test_search"]}
+    )
     tokenizers = {
         name: tokenizer_path(_with_tokenizers(settings, Path()), name).stem
         for name in text_objectives(settings)

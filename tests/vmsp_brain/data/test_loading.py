@@ -2,10 +2,44 @@
 
 import pytest
 
+from tests.helpers.untrained_runs import make_untrained_run, write_manifests
 from vmsp_brain.data.loading import load_data
+from vmsp_brain.data.vocabularies import load_tokenizers
+from vmsp_brain.use.evaluation import ModelTest
 
 
 def test_a_cache_in_processes_that_forget_it_is_refused_before_anything_is_read():
     hparams = {"cache_audio": True, "num_workers": 2}
     with pytest.raises(ValueError, match=r"cache_audio: found True with num_workers: 2"):
         load_data(hparams, {})
+
+
+@pytest.mark.parametrize(
+    ("only", "tested"), [("st/es-en", {"bleu": {"es-en"}}), ("asr/*", {"wer": {"es", "it"}})]
+)
+def test_what_no_objective_learns_from_is_not_read(tmp_path, only, tested):
+    write_manifests(tmp_path / "manifests", ["es", "it"])
+    hparams = make_untrained_run(
+        tmp_path / "run", tmp_path / "manifests", "--languages=[es,it]", "--pairs=[es-en,it-en]",
+        f"--only=[{only}]", file="baselines/single_task.yaml",
+        scores=[{"primary_WER": 90.0, "primary_BLEU": 1.0}],
+    )  # fmt: skip
+    hparams["num_workers"] = 0
+    tokenizers = load_tokenizers(hparams)
+    data = load_data(hparams, tokenizers)
+    languages = {"es"} if only == "st/es-en" else {"es", "it"}
+    for split in ("train", "dev", "test"):
+        batches = data[split].loader_kwargs["batch_sampler"]
+        assert {source for batch in batches for _, source, _ in batch} == languages, split
+    report = ModelTest(str(tmp_path / "run")).run()
+    assert {key: set(report[key]) for key in ("wer", "bleu") if report.get(key)} == tested
+    assert {*tokenizers} == {*hparams["objectives"]}
+
+
+def test_only_what_is_not_there_is_refused(tmp_path):
+    write_manifests(tmp_path / "manifests", ["es"])
+    with pytest.raises(ValueError, match=r"only: found ssl, expected, .* asr/es, st/es-en"):
+        make_untrained_run(
+            tmp_path / "run", tmp_path / "manifests", "--languages=[es]", "--pairs=[es-en]",
+            "--only=[ssl]", file="baselines/single_task.yaml",
+        )  # fmt: skip

@@ -162,6 +162,11 @@ _DATA = (
         PAIRS,
         "The pairs that are translated, an objective each; sources are among languages.",
     ),
+    Option(
+        "only",
+        ListOf(Text("", "asr/fr"), "objectives, by name or pattern", may_be_empty=False),
+        "The objectives to have among those of languages and pairs.",
+    ),
     Option("min_duration", NOT_NEGATIVE, "Shorter training clips are left out (s)."),
     Option("max_duration", SECONDS, "Longer training clips are left out (s)."),
     Option(
@@ -269,6 +274,19 @@ _TRAINING = (
 _HIERARCHY = (
     Option("gamma", Number(above=0), "MoDo: step size of λ."),
     Option("rho", NOT_NEGATIVE, "MoDo: pulls λ towards uniform."),
+    *(
+        Option(
+            f"{key}_weight",
+            NOT_NEGATIVE,
+            f"The constant weight of {of}.",
+            file="baselines/joint_tuned.yaml",
+        )
+        for key, of in (
+            ("recognition", "every recognition objective"),
+            ("translation", "every translation objective"),
+            ("ssl", "self-supervision"),
+        )
+    ),
     Option("eta_1[start]", NOT_NEGATIVE, "Penalty between levels 1 and 2 in the first epoch."),
     Option("eta_1[growth]", NOT_NEGATIVE, "Growth of that penalty per epoch."),
     Option("eta_1[cap]", NOT_NEGATIVE, "What that penalty grows to at most."),
@@ -489,21 +507,22 @@ _RUN = tuple(
     )
 )
 
-GROUPS = {
-    "Paths": _PATHS,
-    "Data": _DATA,
-    "Text": _TEXT,
-    "Training": _TRAINING,
-    "Hierarchy": _HIERARCHY,
-    "Cost of a step": _COST,
-    "Model": _MODEL,
-    "Pretrained models": _PRETRAINED,
-    "Decoding": _DECODING,
-    "On the command line alone": _RUN,
+OPTIONS = {
+    option.name: option
+    for group in (
+        _PATHS,
+        _DATA,
+        _TEXT,
+        _TRAINING,
+        _HIERARCHY,
+        _COST,
+        _MODEL,
+        _PRETRAINED,
+        _DECODING,
+        _RUN,
+    )
+    for option in group
 }
-"""Every key by its subject, in the order of an experiment's file."""
-
-OPTIONS = {option.name: option for group in GROUPS.values() for option in group}
 """Every key by its name."""
 
 

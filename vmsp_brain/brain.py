@@ -159,9 +159,9 @@ class VMSPBrain(ResumableBrain):
         """From the gradients to λ, to the encoder's ``.grad``, to the optimizers' step."""
         plan = self.gradient.plan
         products = self.gradient.products() if plan.measures else None
-        gramians = self.gradient.gramians(partial(processes.mean, device=self.device))
-        if gramians:
-            self.hierarchy.update_lambdas(gramians, self.common_seed())
+        mean = partial(processes.mean, device=self.device)
+        gramians, losses = self.gradient.gramians(mean), self.gradient.losses(mean)
+        self.hierarchy.update_lambdas(gramians, self.common_seed(), losses, self.epoch)
         self.gradient.combine(self.scaler.get_scale())
         trained = self.hierarchy.trained(self.epoch)
         heads = [p for name in self.heads if name in trained for p in self.heads[name]]

@@ -21,6 +21,7 @@ from speechbrain import Stage
 from speechbrain.utils.distributed import ddp_init_group
 from torch import Tensor, nn
 from torchjd.aggregation import MoDoWeighting, RandomWeighting, UPGradWeighting
+from torchjd.scalarization import GeometricMean
 
 from tests.helpers.oracles import (
     GAMMA,
@@ -35,6 +36,7 @@ from tests.helpers.oracles import (
 from vmsp_brain import processes
 from vmsp_brain.brain import VMSPBrain
 from vmsp_brain.method.hierarchy import Level
+from vmsp_brain.method.loss_weighting import LossWeighting
 from vmsp_brain.method.penalties import ConstantPenalty
 from vmsp_brain.method.step import GradientStep
 from vmsp_brain.run import checkpoints
@@ -313,12 +315,18 @@ def find_lambdas(rank: int, folder: Path) -> None:
         sketched.step += 1
         sketched.fit_batch(batch_of(sketched, rank, step))
         found += lambdas_of(sketched)
+    by_losses = distributed_brain([Level(["*"], LossWeighting(GeometricMean))])
+    by_losses.step += 1
+    by_losses.fit_batch(batch_of(by_losses, rank, 0))
+    losses = by_losses.train_losses.summary()
+    own = torch.tensor([losses[name] for name in by_losses.hierarchy.objectives]).double()
+    found += [*lambdas_of(by_losses), own]
     torch.save(found, folder / f"{rank}.pt")
 
 
 @pytest.fixture(scope="module")
 def found_lambdas(tmp_path_factory) -> list[list[Tensor]]:
-    """By process: λ of three steps at random; of two sketched steps, by level."""
+    """By process: λ of three steps at random; of two sketched ones, by level; of losses, last."""
     folder = tmp_path_factory.mktemp("lambdas")
     in_processes(find_lambdas, folder)
     return [torch.load(folder / f"{rank}.pt") for rank in range(PROCESSES)]
@@ -364,7 +372,16 @@ def test_a_loss_that_is_not_finite_in_one_process_lets_lambda_rest_in_all(found_
         assert torch.equal(lambdas[4], lambdas[6])
         assert not torch.equal(lambdas[3], lambdas[5])
     here, there = found_lambdas
-    assert all(torch.equal(a, b) for a, b in zip(here[3:], there[3:], strict=True))
+    assert all(torch.equal(a, b) for a, b in zip(here[3:7], there[3:7], strict=True))
+
+
+@pytest.mark.slow
+def test_weights_of_losses_are_those_of_the_mean_losses_in_all_processes(found_lambdas):
+    (*_, here, losses), (*_, there, others) = found_lambdas
+    assert torch.equal(here, there)
+    assert not torch.equal(losses, others)
+    expected = LossWeighting(GeometricMean).over(len(losses))((losses + others) / 2)
+    torch.testing.assert_close(here, expected, rtol=1e-6, atol=0)
 
 
 def encoder_row(gradients: dict[str, Tensor]) -> Tensor:

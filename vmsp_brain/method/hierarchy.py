@@ -110,21 +110,44 @@ class Hierarchy:
         for level in self.levels:
             level.record_validation(losses)
 
-    def update_lambdas(self, gramians: Sequence[Tensor], seed: int | None = None) -> None:
+    def update_lambdas(
+        self,
+        gramians: Sequence[Tensor],
+        seed: int | None = None,
+        losses: Tensor | None = None,
+        epoch: int = 1,
+    ) -> None:
         """Let every level's weighting set its λ.
 
         Arguments
         ---------
         gramians : list of Tensor
             For each level the Gramian of its objectives, (M, M), the cross-Gramian
-            J(ξ1) J(ξ2)^T if the level takes that. A level keeps its λ if it is not finite.
+            J(ξ1) J(ξ2)^T if the level takes that. A level keeps its λ if it is not finite, or if
+            there are none.
         seed : int, optional
             Of weightings that draw random numbers (PCGrad, GradVac, Random): equal in all
             processes, so is λ; and torch's own generator is left alone. Without, they use that.
+        losses : Tensor, optional
+            Of the objectives, (M,), for levels that take them. A level keeps its λ if they are not
+            finite, or not known.
+        epoch : int
+            Of the losses.
         """
         with nullcontext() if seed is None else _seeded(seed):
-            for level, gramian in zip(self.levels, gramians, strict=True):
-                level.update_lambdas(gramian)
+            if gramians:
+                for level, gramian in zip(self.levels, gramians, strict=True):
+                    if level.adapts:
+                        level.update_lambdas(gramian)
+            if losses is not None:
+                sizes = [len(level.names) for level in self.levels]
+                for level, own in zip(self.levels, losses.split(sizes), strict=True):
+                    level.update_from_losses(own, epoch)
+
+    @property
+    def takes_losses(self) -> bool:
+        """Whether any λ depends on the losses."""
+        return any(level.takes_losses for level in self.levels)
 
     @property
     def adapts(self) -> bool:
@@ -136,7 +159,7 @@ class Hierarchy:
         return self._multiplied([level.lambdas for level in self.levels], epoch)
 
     def uniform_weights(self, epoch: int) -> Tensor:
-        """`weights`, had each level the uniform λ (or its constants, if it has those)."""
+        """`weights`, had each level that adapts the uniform λ."""
         return self._multiplied([level.uniform_lambdas for level in self.levels], epoch)
 
     def _multiplied(self, lambdas: Sequence[Tensor], epoch: int) -> Tensor:
@@ -272,7 +295,8 @@ def _check_levels(levels: Sequence[Level]) -> None:
             raise ValueError(
                 f"Level {number} of the hierarchy, {list(level.objectives)}: found the weighting "
                 f"{level.weighting!r}, expected one of TorchJD's weightings, such as "
-                "torchjd.aggregation.MoDoWeighting or UPGradWeighting (not the aggregator UPGrad)."
+                "torchjd.aggregation.MoDoWeighting or UPGradWeighting (not the aggregator UPGrad), "
+                "or vmsp_brain.method.loss_weighting.LossWeighting of one of its scalarizers."
             )
         if number > 1 and level.penalty is None:
             raise ValueError(

@@ -1,6 +1,5 @@
 """A level of the hierarchy: objectives that are traded off against each other."""
 
-import copy
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from fnmatch import fnmatchcase
@@ -10,8 +9,14 @@ import torch
 from torch import Tensor
 from torchjd.aggregation import ConstantWeighting, MoDoWeighting, Weighting
 
+from vmsp_brain.method.loss_weighting import LossWeighting
 from vmsp_brain.method.penalties import Penalty
-from vmsp_brain.method.weightings import restore_weighting, takes_cross_gramian, weighting_state
+from vmsp_brain.method.weightings import (
+    made_for,
+    restore_weighting,
+    takes_cross_gramian,
+    weighting_state,
+)
 
 
 @dataclass(eq=False)
@@ -26,7 +31,8 @@ class Level:
     objectives : list of str
         Names or patterns: ``asr/fr``, ``asr/*``, ``*/fr-en``, ``ssl``.
     weighting : Weighting
-        Gives λ from the level's Gramian; MoDo (Chen et al., JMLR 2024) unless said otherwise.
+        Gives λ from the level's Gramian, or a `LossWeighting` from its losses; MoDo (Chen et al.,
+        JMLR 2024) unless said otherwise.
     penalty : callable, optional
         η between the level above and this one, see `vmsp_brain.method.penalties`. The primary level
         has none, every other level needs one.
@@ -73,13 +79,20 @@ class Level:
         level = replace(self)
         level.names = [name for name in objectives if self.matches(name)]
         if self.weights is None:
-            level.weighting = copy.deepcopy(self.weighting)  # one object would share its λ
+            level.weighting = made_for(self.weighting, len(level.names))
         else:
             values = [_constant_weight(self.weights, name) for name in level.names]
             level.weighting = ConstantWeighting(torch.tensor(values, dtype=torch.float64))
         takes_cross_gramian(level.weighting)
-        level.lambdas = level.uniform_lambdas.clone()
+        level.lambdas = level._first_lambdas()
         return level
+
+    def _first_lambdas(self) -> Tensor:
+        if isinstance(self.weighting, ConstantWeighting):
+            return self.weighting.weights.clone()
+        if isinstance(self.weighting, LossWeighting):
+            return self.weighting.first.clone()
+        return torch.full((len(self.names),), 1.0 / len(self.names), dtype=torch.float64)
 
     def matches(self, name: str) -> bool:
         """Whether an objective is of this level."""
@@ -93,7 +106,12 @@ class Level:
     @property
     def adapts(self) -> bool:
         """Whether λ depends on the gradients."""
-        return not isinstance(self.weighting, ConstantWeighting)
+        return not isinstance(self.weighting, ConstantWeighting | LossWeighting)
+
+    @property
+    def takes_losses(self) -> bool:
+        """Whether λ depends on the losses."""
+        return isinstance(self.weighting, LossWeighting)
 
     @property
     def takes_cross_gramian(self) -> bool:
@@ -102,15 +120,19 @@ class Level:
 
     @property
     def uniform_lambdas(self) -> Tensor:
-        """The uniform λ, or the level's constants, if it has those."""
-        if isinstance(self.weighting, ConstantWeighting):
-            return self.weighting.weights
-        return torch.full((len(self.names),), 1.0 / len(self.names), dtype=torch.float64)
+        """The uniform λ, or the level's own, if that does not depend on the gradients."""
+        return self._first_lambdas() if self.adapts else self.lambdas
 
     def update_lambdas(self, gramian: Tensor) -> None:
         """Let the weighting set λ; it keeps it if the Gramian, (M, M), is not finite."""
         if gramian.isfinite().all():
             self.lambdas = self.weighting(gramian).detach().to(gramian)
+
+    def update_from_losses(self, losses: Tensor, epoch: int) -> None:
+        """Likewise by the losses, (M,), of a step in this epoch."""
+        if isinstance(self.weighting, LossWeighting) and losses.isfinite().all():
+            self.weighting.begin(epoch)
+            self.lambdas = self.weighting(losses)
 
     def record_validation(self, losses: Mapping[str, float]) -> None:
         """Remember the mean of the objectives' validation losses, as far as they are known."""

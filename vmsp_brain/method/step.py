@@ -1,9 +1,10 @@
 """The multilevel gradient step: from losses, one by one, to λ and the shared parameters' gradient.
 
 Exact: the rows of all layers are kept, λ is chosen from their cross-Gramian, and the rows are
-combined by it. Three things make a step cheaper; each of them combines some layers' gradients as
+combined by it. Four things make a step cheaper; each of them combines some layers' gradients as
 they arrive, by weights that are known before:
 
+- where no λ depends on the gradients: the last λ;
 - on layers that are not selected (`LayerSelection`): each level's uniform combination;
 - between two updates of λ (``update_weights_every``): the last λ;
 - with a sketch (``sketch_size``): the last λ, while the next one comes from sketched rows.
@@ -170,6 +171,7 @@ class GradientStep:
         self.rows = GradientRows(hierarchy.objectives)
         self.sketched_rows = GradientRows(hierarchy.objectives)
         self.left_out: set[str] = set()  # objectives with a loss that was not finite
+        self._losses: dict[str, list[Tensor]] = {}  # by objective, if any λ depends on them
         self.keeps_rows = sketch_size is None
         self.sketch = Sketch(sketch_size or MEASURING_SKETCH)
 
@@ -254,6 +256,8 @@ class GradientStep:
             If the loss reaches a layer by a way around the layers above it.
         """
         forward.num_losses -= 1
+        if self.hierarchy.takes_losses:
+            self._losses.setdefault(name, []).append(loss.detach() / forward.loss_scale)
         if not loss.isfinite():
             self.left_out.add(name)
         else:
@@ -373,6 +377,27 @@ class GradientStep:
         gramian[unknown, :] = gramian[:, unknown] = torch.nan
         return gramian
 
+    def losses(self, mean: Mean = list) -> Tensor | None:
+        """The objectives' losses in this step, (M,), float64; none if no λ depends on them.
+
+        Of all draws, micro-batches and processes; not a number where one of them is not finite, or
+        there are none.
+
+        Arguments
+        ---------
+        mean : callable, optional
+            The mean over the processes that train together.
+        """
+        if not self.hierarchy.takes_losses:
+            return None
+        sums = torch.zeros(2, len(self.rows.index), dtype=torch.float64)
+        for name, found in self._losses.items():
+            row = self.rows.index[name]
+            sums[0, row] = torch.stack(found).to("cpu", torch.float64).sum()
+            sums[1, row] = len(found)
+        [(total, number)] = mean([sums])
+        return total / number
+
     def products(self) -> Tensor:
         """Of the objectives' gradients on every layer, (layers, M, M + 1), in a step that measures.
 
@@ -409,6 +434,7 @@ class GradientStep:
         self.sketched_rows.clear()
         self.sketch.clear()
         self.left_out.clear()
+        self._losses.clear()
 
     def _weight(self, name: str, layer: str) -> float:
         known, uniform = self._weights[name]

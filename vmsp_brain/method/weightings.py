@@ -3,15 +3,93 @@ knows which Gramian each of them takes, and saves and restores their state, so t
 goes on from the λ it had.
 """
 
+import copy
+from abc import abstractmethod
 from typing import Any
 
+import torch
+from torch import Tensor
 from torchjd.aggregation import (
     CRMOGMWeighting,
     ExcessMTLWeighting,
     MoDoWeighting,
+    NashMTL,
     SDMGradWeighting,
     Weighting,
 )
+
+
+class SizedWeighting(Weighting):
+    """A weighting that is declared without, and then made for, a number of objectives.
+
+    It knows its own state.
+    """
+
+    @abstractmethod
+    def over(self, number: int) -> "SizedWeighting":
+        """For so many objectives."""
+
+    @abstractmethod
+    def state(self) -> dict[str, Any]:
+        """Tensors and plain values, which ``torch.load`` reads with ``weights_only=True``."""
+
+    @abstractmethod
+    def restore(self, state: dict[str, Any]) -> None:
+        """Go on from that state."""
+
+
+class NashMTLWeighting(SizedWeighting):
+    """Nash-MTL (Navon et al., *Multi-Task Learning as a Bargaining Game*, ICML 2022), by TorchJD.
+
+    TorchJD's takes the rows J; it depends on them by J J^T alone, so a square root of the Gramian
+    serves as well.
+
+    Arguments
+    ---------
+    max_norm : float
+        The norm of J^T λ, at most.
+    optim_niter : int
+        Iterations of its solver in a step.
+
+    Raises
+    ------
+    ImportError
+        If the solver is not installed; the message says how to.
+    """
+
+    def __init__(self, max_norm: float = 1.0, optim_niter: int = 20) -> None:
+        super().__init__()
+        self.max_norm = max_norm
+        self.optim_niter = optim_niter
+        self.solver = NashMTL(1, max_norm, optim_niter=optim_niter).weighting
+
+    def over(self, number: int) -> "NashMTLWeighting":
+        """For so many objectives."""
+        made = NashMTLWeighting(self.max_norm, self.optim_niter)
+        made.solver.n_tasks = number
+        made.solver.reset()  # to that number
+        return made
+
+    def forward(self, gramian: Tensor) -> Tensor:
+        """λ, (M,), from the symmetric Gramian, (M, M)."""
+        values, vectors = torch.linalg.eigh(gramian)
+        return self.solver(vectors * values.clamp(min=0.0).sqrt())
+
+    def state(self) -> dict[str, Any]:
+        """The solution from which the next one is sought."""
+        return {"solution": torch.from_numpy(self.solver.prvs_alpha)}
+
+    def restore(self, state: dict[str, Any]) -> None:
+        """Go on from that solution."""
+        self.solver.reset()
+        self.solver.prvs_alpha = state["solution"].clone().numpy()
+
+
+def made_for(weighting: Weighting, number: int) -> Weighting:
+    """A weighting like this one for so many objectives, which shares no state with it."""
+    if isinstance(weighting, SizedWeighting):
+        return weighting.over(number)
+    return copy.deepcopy(weighting)
 
 
 def takes_cross_gramian(weighting: Weighting) -> bool:
@@ -41,7 +119,7 @@ def takes_cross_gramian(weighting: Weighting) -> bool:
 
 
 def weighting_state(weighting: Weighting) -> dict[str, Any]:
-    """The state of a TorchJD weighting, MoDo's λ for example.
+    """The state of a weighting, MoDo's λ for example.
 
     TorchJD keeps the state in buffers that are None until the first call (so that
     ``load_state_dict`` of a fresh weighting refuses them), and in ``_state_key`` what the state was
@@ -50,13 +128,15 @@ def weighting_state(weighting: Weighting) -> dict[str, Any]:
     Arguments
     ---------
     weighting : Weighting
-        A weighting of ``torchjd.aggregation`` that takes a Gramian.
+        A `SizedWeighting`, or one of ``torchjd.aggregation`` that takes a Gramian.
 
     Returns
     -------
     dict
         Tensors and plain values, which ``torch.load`` reads with ``weights_only=True``.
     """
+    if isinstance(weighting, SizedWeighting):
+        return {"class": type(weighting).__name__, "own": weighting.state()}
     return {
         "class": type(weighting).__name__,
         "buffers": {
@@ -93,6 +173,9 @@ def restore_weighting(weighting: Weighting, state: dict[str, Any]) -> None:
             f"{type(weighting).__name__}. Resume with the weighting the run was started with, or "
             "start a run in a new output_folder."
         )
+    if isinstance(weighting, SizedWeighting):
+        weighting.restore(state["own"])
+        return
     for name, value in state["buffers"].items():
         path, _, leaf = name.rpartition(".")
         value = None if value is None else value.clone()

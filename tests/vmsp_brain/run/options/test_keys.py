@@ -12,7 +12,7 @@ from vmsp_brain.run.options.command_line import open_experiment
 from vmsp_brain.run.options.keys import OPTIONS, RELATIONS
 from vmsp_brain.run.options.kinds import Text
 
-FILES = sorted((ROOT / "hparams").glob("*.yaml"))
+FILES = sorted(path for path in (ROOT / "hparams").rglob("*.yaml") if path.parent.name != "parts")
 
 
 LEFT_OUT = {"conformer", "conformer[augment]", "spec_augment"}

@@ -3,6 +3,7 @@
 # make test-fast  those tests that start no process
 # make recipes    every recipe of the paper on mini-CoVoST, and a report of all of them (2 hours)
 # make install    the set-up that all need
+# make docs       the documentation's site, in docs/_build/html; the schema of experiment files
 # make lint       ruff's format and lint, mypy's types
 # make clean      removes what the others made
 
@@ -16,7 +17,7 @@ export MPLCONFIGDIR := $(CURDIR)/.cache/matplotlib
 
 CORPUS := data/mini_covost/mini_covost.json
 
-.PHONY: install train recipes test test-fast lint clean
+.PHONY: install train recipes test test-fast docs lint clean
 
 install: $(INSTALLED)
 
@@ -59,10 +60,23 @@ test: $(INSTALLED) lint
 test-fast: $(INSTALLED)
 	$(PYTEST) -m "not slow"
 
+# What the site needs is installed here alone.
+DOCS_INSTALLED := $(VENV)/.docs_installed
+
+$(DOCS_INSTALLED): requirements-docs.txt | $(INSTALLED)
+	$(VENV)/bin/pip install $(PIP_OPTIONS) --requirement requirements-docs.txt
+	touch $@
+
+docs: $(DOCS_INSTALLED)
+	$(VENV)/bin/python -m vmsp_brain.run.options.reference hparams/schema.json
+	rm -rf docs/_build docs/api
+	$(VENV)/bin/sphinx-build --fail-on-warning --keep-going --quiet docs docs/_build/html
+	$(VENV)/bin/python -m pytest -q tests/docs/test_site.py
+
 lint: $(INSTALLED)
 	$(VENV)/bin/ruff check .
 	$(VENV)/bin/ruff format --check .
 	$(VENV)/bin/mypy
 
 clean:
-	rm -rf $(VENV) .cache data results
+	rm -rf $(VENV) .cache data results docs/_build docs/api

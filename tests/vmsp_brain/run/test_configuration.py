@@ -1,6 +1,8 @@
 """Which configuration a run may go on with."""
 
+import resource
 import shutil
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -146,18 +148,24 @@ def test_a_damaged_configuration_is_named_and_kept(run, path, text):
     assert run.configuration.read_text() == text
 
 
-def test_a_configuration_that_cannot_be_written_leaves_the_one_before(run, path, monkeypatch):
+def test_a_configuration_that_cannot_be_written_leaves_the_one_before(run, path):
     begin(run, path)
     before = run.configuration.read_text()
-    monkeypatch.setattr(Path, "write_text", lambda *_, **__: _no_space())
-    with pytest.raises(OSError, match="No space left"):
+    with disk_of(bytes_left=len(before) // 2), pytest.raises(OSError):
         go_on(run, path, "number_of_epochs: 3")
     assert run.configuration.read_text() == before
     assert list(run.folder.glob("*.partial")) == []
 
 
-def _no_space():
-    raise OSError(28, "No space left on device")
+@contextmanager
+def disk_of(bytes_left: int):
+    """In here no file can grow beyond a size: a real write that ends half-way."""
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (bytes_left, limits[1]))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
 
 
 # --- a saved configuration as an experiment file --------------------------------------------

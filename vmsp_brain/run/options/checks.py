@@ -80,7 +80,9 @@ def check_search(path: str | Path, key: str, search: Any) -> None:
 
 
 def _problems_of_search(where: str, search: Any) -> Iterator[str]:
-    declared = {_path(name)[1]: OPTIONS[name] for name in OPTIONS if _path(name)[0] == SEARCHES[0]}
+    declared = {
+        path_of(name)[1]: OPTIONS[name] for name in OPTIONS if path_of(name)[0] == SEARCHES[0]
+    }
     if not isinstance(search, dict):
         yield f"{where}: found {shown(search)}, expected {', '.join(declared)}."
         return
@@ -170,7 +172,7 @@ def _takes(node: Any, key: str) -> bool:
 
 def _keys(path: tuple[str, ...], node: Mapping[str, Any]) -> list[str]:
     """Those of a node, and those that are declared for it."""
-    declared = (_path(name) for name in OPTIONS)
+    declared = (path_of(name) for name in OPTIONS)
     inner = [each[len(path)] for each in declared if each[:-1] == path]
     return list(dict.fromkeys([*node, *inner]))
 
@@ -186,7 +188,7 @@ def doubts(experiment: ExperimentFile) -> list[str]:
     experiment : ExperimentFile
         That passed `check_experiment`.
     """
-    known = {_path(name)[0] for name in OPTIONS}
+    known = {path_of(name)[0] for name in OPTIONS}
     own = [
         key
         for key, node in experiment.tree.items()
@@ -243,7 +245,14 @@ def shown(value: Any) -> str:
     return text if plain else repr(text)
 
 
-def _path(name: str) -> tuple[str, ...]:
+def path_of(name: str) -> tuple[str, ...]:
+    """The parts of a key's name.
+
+    Example
+    -------
+    >>> path_of("valid_search[beam_size]")
+    ('valid_search', 'beam_size')
+    """
     return tuple(re.findall(r"[^\[\]]+", name))
 
 
@@ -252,7 +261,7 @@ def _name(path: tuple[str, ...]) -> str:
 
 
 def _at(tree: Any, name: str) -> Any:
-    for key in _path(name):
+    for key in path_of(name):
         if not isinstance(tree, dict) or key not in tree:
             return _ABSENT
         tree = tree[key]

@@ -507,22 +507,21 @@ _RUN = tuple(
     )
 )
 
-OPTIONS = {
-    option.name: option
-    for group in (
-        _PATHS,
-        _DATA,
-        _TEXT,
-        _TRAINING,
-        _HIERARCHY,
-        _COST,
-        _MODEL,
-        _PRETRAINED,
-        _DECODING,
-        _RUN,
-    )
-    for option in group
+GROUPS = {
+    "Paths": _PATHS,
+    "Data": _DATA,
+    "Text": _TEXT,
+    "Training": _TRAINING,
+    "Hierarchy": _HIERARCHY,
+    "Cost of a step": _COST,
+    "Model": _MODEL,
+    "Pretrained models": _PRETRAINED,
+    "Decoding": _DECODING,
+    "On the command line alone": _RUN,
 }
+"""Every key by its subject, in the order of an experiment's file."""
+
+OPTIONS = {option.name: option for group in GROUPS.values() for option in group}
 """Every key by its name."""
 
 

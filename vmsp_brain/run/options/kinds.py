@@ -17,6 +17,10 @@ class Kind(Protocol):
     def example(self) -> Any:
         """A value that fits."""
 
+    @property
+    def schema(self) -> dict[str, Any]:
+        """The same for editors, in JSON Schema's words."""
+
     def fits(self, value: Any) -> bool:
         """Whether a value, as YAML gives it, is of this kind."""
 
@@ -39,6 +43,7 @@ class Number:
     infinite: str = ""
 
     noun: ClassVar[str] = "a number"
+    json_type: ClassVar[str] = "number"
 
     @property
     def expected(self) -> str:
@@ -56,6 +61,18 @@ class Number:
     def example(self) -> Any:
         """See `Kind`."""
         return next(value for value in (self.least, 1, 0.5, self.most) if self.fits(value))
+
+    @property
+    def schema(self) -> dict[str, Any]:
+        """See `Kind`."""
+        words = {
+            "minimum": self.least,
+            "exclusiveMinimum": self.above,
+            "maximum": self.most,
+            "exclusiveMaximum": self.below,
+        }
+        bounds = {word: bound for word, bound in words.items() if bound is not None}
+        return {"type": self.json_type, **bounds}
 
     def fits(self, value: Any) -> bool:
         """See `Kind`."""
@@ -76,6 +93,7 @@ class Whole(Number):
     """A whole number in a range."""
 
     noun: ClassVar[str] = "a whole number"
+    json_type: ClassVar[str] = "integer"
 
     def fits(self, value: Any) -> bool:
         """See `Kind`."""
@@ -88,6 +106,7 @@ class Flag:
 
     expected: ClassVar[str] = "True or False"
     example: ClassVar[bool] = True
+    schema: ClassVar[dict[str, Any]] = {"type": "boolean"}
 
     def fits(self, value: Any) -> bool:
         """See `Kind`."""
@@ -110,6 +129,11 @@ class Choice:
         """See `Kind`."""
         return self.words[0]
 
+    @property
+    def schema(self) -> dict[str, Any]:
+        """See `Kind`."""
+        return {"enum": [*self.words]}
+
     def fits(self, value: Any) -> bool:
         """See `Kind`."""
         return isinstance(value, str) and value in self.words
@@ -128,6 +152,8 @@ class Text:
     expected: str
     example: str
     accepts: Callable[[str], bool] = lambda text: True
+
+    schema: ClassVar[dict[str, Any]] = {"type": "string", "minLength": 1}
 
     def fits(self, value: Any) -> bool:
         """See `Kind`."""
@@ -160,6 +186,12 @@ class ListOf:
     def example(self) -> list:
         """See `Kind`."""
         return [self.kind.example]
+
+    @property
+    def schema(self) -> dict[str, Any]:
+        """See `Kind`."""
+        least = 0 if self.may_be_empty else 1
+        return {"type": "array", "items": self.kind.schema, "minItems": least, "uniqueItems": True}
 
     def fits(self, value: Any) -> bool:
         """See `Kind`."""

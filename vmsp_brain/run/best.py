@@ -50,10 +50,15 @@ def last_checkpoints(run: RunFolder, number: int) -> list[Checkpoint]:
 
 def run_metric(run: RunFolder) -> dict[str, str]:
     """How a run's best checkpoint is found, see `vmsp_brain.run.primary.primary_metric`."""
+    return primary_metric(primary_objectives(run))
+
+
+def primary_objectives(run: RunFolder) -> list[str]:
+    """Those of a run's primary level."""
     stream = StringIO()
     ruamel.yaml.YAML().dump({"hierarchy": run.settings["hierarchy"]}, stream)
     try:
         hierarchy = load_hyperpyyaml(stream.getvalue())["hierarchy"]
     except Exception as error:  # whatever a file may hold
         raise run.damaged_configuration(error) from error
-    return primary_metric(hierarchy.levels[0].names)
+    return list(hierarchy.levels[0].names)

@@ -21,13 +21,13 @@ def describe_environment() -> str:
     parts = {
         "Python": f"{sys.version}\n{sys.executable}\n{platform.platform()}",
         "Packages": "\n".join(dict.fromkeys(packages)),  # the first one found is the one imported
-        "Revision": _revision(),
+        "Revision": revision(),
         "Device": _device(),
     }
     return "\n".join(f"{title}\n{'=' * len(title)}\n{text}\n" for title, text in parts.items())
 
 
-def _revision() -> str:
+def revision() -> str:
     """Of the code that runs, wherever it is started."""
     folder = Path(__file__).parent
     command = ["git", "-C", str(folder), "describe", "--always", "--dirty"]

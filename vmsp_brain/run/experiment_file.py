@@ -137,6 +137,23 @@ class ExperimentFile:
         return stream
 
 
+def bases(path: Path) -> list[Path]:
+    """The files that an experiment's file takes the place of parts of, the nearest first.
+
+    Raises
+    ------
+    FileNotFoundError, ValueError
+        If one does not exist or is no experiment.
+    """
+    found: list[Path] = []
+    while isinstance(base := _read(path, path.parent)[1].get("base"), str):
+        path = path.parent / base
+        if path in found:
+            break  # in a circle, which reading the experiment refuses
+        found.append(path)
+    return found
+
+
 def _listed(text: str) -> set[str]:
     """The keys that a saved configuration names in its head."""
     second = text.partition("\n")[2].partition("\n")[0]

@@ -4,8 +4,6 @@ import csv
 import functools
 import json
 import math
-import os
-import socket
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from io import StringIO
@@ -13,12 +11,12 @@ from pathlib import Path
 from typing import Any
 
 import ruamel.yaml
-from filelock import FileLock, Timeout
 from speechbrain.utils.checkpoints import CKPT_PREFIX
 
 from vmsp_brain.files import write_whole
 from vmsp_brain.method.conflict import VERDICTS, Similarities, Similarity, Strengths
 from vmsp_brain.run.curves import Curve, read_events
+from vmsp_brain.run.exclusive import exclusive
 from vmsp_brain.run.moved_paths import moved
 from vmsp_brain.run.scores import Hypothesis
 
@@ -69,8 +67,6 @@ class RunFolder:
         self.scores = self.folder / "results.json"
         self.speakers = self.folder / "speakers.csv"
         self.data = self.folder / "data.json"
-        self._lock = self.folder / "lock"
-        self._holder = self.folder / "locked_by.txt"
 
     @staticmethod
     def is_run(folder: str | Path) -> bool:
@@ -128,17 +124,7 @@ class RunFolder:
         RuntimeError
             If another run holds it; the message says which.
         """
-        self.folder.mkdir(parents=True, exist_ok=True)
-        try:
-            lock = FileLock(self._lock).acquire(timeout=0)
-        except Timeout:
-            holder = self._holder.read_text(encoding="utf-8") if self._holder.exists() else "?"
-            raise RuntimeError(
-                f"{self.folder} is in use by another run ({holder}). Wait for it to end, or choose "
-                "another --output_folder."
-            ) from None
-        with lock:
-            write_whole(self._holder, f"process {os.getpid()} on {socket.gethostname()}")
+        with exclusive(self.folder, "run", "--output_folder"):
             yield
 
     # ---------------------------------------------------------------- data

@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from vmsp_brain.run.curves import Curve
 from vmsp_brain.run.scores import Hypothesis, bleu, word_error_rate
 
 METRICS = {"asr": ("min_key", "WER", word_error_rate), "st": ("max_key", "BLEU", bleu)}
@@ -54,6 +55,25 @@ def primary_score(
             return {key: round(_mean(scores), 2)} if scores else {}
     known = [losses[name] for name in objectives if name in losses]
     return {key: _mean(known)} if known else {}
+
+
+def primary_curve(objectives: Sequence[str], curves: Mapping[str, Curve]) -> Curve:
+    """That score over the epochs of a run, but for rounding.
+
+    Arguments
+    ---------
+    objectives : list of str
+        The primary level's.
+    curves : dict
+        From `RunFolder.read_curves`.
+    """
+    [key] = primary_metric(objectives).values()
+    measure = key.removeprefix("primary_")
+    tasks = {metric: task for task, (_, metric, _) in METRICS.items()}
+    names = _of_task(objectives, tasks[measure]) if measure in tasks else objectives
+    parts = [name.partition("/")[2] if measure in tasks else name for name in names]
+    found = [dict(curves[f"{measure}_valid/{part}"]) for part in parts]
+    return [(epoch, _mean([curve[epoch] for curve in found])) for epoch in found[0]]
 
 
 def epoch_scores(

@@ -68,3 +68,24 @@ def results_table(report: Mapping) -> str:
     """
     table = score_lines("Test", score_rows(report))
     return f"{table}\nsacreBLEU {report['bleu_signature']}" if "bleu_signature" in report else table
+
+
+def score_means(report: Mapping) -> str:
+    """The means of a test's scores in a few words.
+
+    Arguments
+    ---------
+    report : dict
+        From `vmsp_brain.run.scores.results`.
+
+    Example
+    -------
+    >>> score_means({"wer_mean": 3.4, "bleu_mean": 73.98})
+    'mean WER 3.40 %, mean BLEU 73.98'
+    """
+    units = {"wer": ("WER", " %"), "bleu": ("BLEU", "")}
+    return ", ".join(
+        f"mean {name} {report[f'{key}_mean']:.2f}{unit}"
+        for key, (name, unit) in units.items()
+        if f"{key}_mean" in report
+    )

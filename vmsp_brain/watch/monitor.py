@@ -193,6 +193,8 @@ class Monitor:
             self.write_scalars(group, values, epoch)
         audio = evaluation.samples if epoch == 1 else {}  # it is the same in every epoch
         self.write_samples(evaluation.hypotheses, audio, epoch)
+        if if_main_process():
+            self._writer.flush()  # before the checkpoint, after which a killed run goes on
 
     def write_test(self, report: Mapping, hypotheses: Mapping[str, list[Hypothesis]]) -> None:
         """Write the results of the test, and say its scores."""

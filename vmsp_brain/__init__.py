@@ -5,6 +5,29 @@ The method is that of *Objective Soups: Multilingual Multi-Task Modeling for Spe
 
 The names of ``__all__`` are what recipes need. Each is imported when it is first asked for, so that
 who wants a module alone, such as `vmsp_brain.method.step`, does not load all of SpeechBrain.
+
+Example
+-------
+From an experiment file, here a run's own, to a trained model:
+
+>>> from vmsp_brain import ExperimentFile, VMSPBrain
+>>> from vmsp_brain import load_data, load_tokenizers, train_tokenizers
+>>> overrides = {"output_folder": "results/first_steps"}
+>>> hparams = ExperimentFile("results/mini/hyperparams.yaml", overrides).load()
+>>> train_tokenizers(hparams)
+>>> tokenizers = load_tokenizers(hparams)
+>>> data = load_data(hparams, tokenizers)
+>>> brain = VMSPBrain(hparams["modules"], hparams["hierarchy"], tokenizers, hparams)
+>>> brain.fit(
+...     hparams["epoch_counter"],
+...     data["train"].dataset,
+...     train_loader_kwargs=data["train"].loader_kwargs,
+...     progressbar=False,
+... )
+>>> brain.optimizer_step
+10
+>>> [level.names for level in brain.hierarchy.levels]
+[['asr/en', 'asr/fr'], ['st/fr-en'], ['ssl']]
 """
 
 import importlib

@@ -51,6 +51,17 @@ def load_data(
     ValueError
         If utterances are longer than the encoder takes, or two share an ID; or if audio is to be
         cached by processes that end with an epoch.
+
+    Example
+    -------
+    >>> from speechbrain.dataio.dataloader import make_dataloader
+    >>> from vmsp_brain.data.vocabularies import load_tokenizers
+    >>> from vmsp_brain.run.experiment_file import ExperimentFile
+    >>> hparams = ExperimentFile("results/mini/hyperparams.yaml", {}).load()
+    >>> train = load_data(hparams, load_tokenizers(hparams))["train"]
+    >>> batch = next(iter(make_dataloader(train.dataset, **train.loader_kwargs)))
+    >>> [list(draw) for draw in batch.draws]
+    [['en', 'fr', 'ssl'], ['en', 'fr', 'ssl']]
     """
     _check_cache(hparams)
     train = read_manifests(hparams, "train")

@@ -61,6 +61,14 @@ def read_manifest(path: str | Path, data_root: str | Path) -> dict[str, dict]:
     dict
         For each utterance ``wav``, ``duration`` (seconds), ``language``, ``speaker``,
         ``transcription`` and ``translations``, a dict by target language.
+
+    Example
+    -------
+    >>> utterances = read_manifest("data/manifests/fr_dev.csv", data_root="data")
+    >>> list(utterances)
+    ['fr_dev_0', 'fr_dev_1', 'fr_dev_2']
+    >>> utterances["fr_dev_0"]["duration"], list(utterances["fr_dev_0"]["translations"])
+    (0.5, ['en'])
     """
     # SpeechBrain's load_data_csv would take a price in a translation ("$100") for a replacement.
     clips: dict[str, dict] = {}
@@ -255,7 +263,13 @@ def _audio_item(cache_audio: bool) -> DynamicItem:
 
 
 def manifest_path(save_folder: str | Path, language: str, split: str) -> Path:
-    """Where the manifest of a language's split is."""
+    """Where the manifest of a language's split is.
+
+    Example
+    -------
+    >>> manifest_path("data/manifests", "fr", "dev").as_posix()
+    'data/manifests/fr_dev.csv'
+    """
     return Path(save_folder) / f"{language}_{split}.csv"
 
 

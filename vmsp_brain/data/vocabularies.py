@@ -25,6 +25,13 @@ def load_tokenizers(hparams: Mapping[str, Any]) -> dict[str, SentencePieceProces
     ------
     ValueError
         If a tokenizer has another size than the YAML file says.
+
+    Example
+    -------
+    >>> from vmsp_brain.run.experiment_file import ExperimentFile
+    >>> hparams = ExperimentFile("results/mini/hyperparams.yaml", {}).load()
+    >>> {name: tokenizer.vocab_size() for name, tokenizer in load_tokenizers(hparams).items()}
+    {'asr/en': 60, 'asr/fr': 60, 'st/fr-en': 60}
     """
     tokenizers = {}
     for name in text_objectives(hparams):
@@ -58,7 +65,16 @@ def training_texts(hparams: Mapping[str, Any]) -> dict[str, list[str]]:
 
 
 def train_tokenizers(hparams: Mapping[str, Any]) -> None:
-    """Train the tokenizers from the training manifests; those that are there are kept."""
+    """Train the tokenizers from the training manifests; those that are there are kept.
+
+    Example
+    -------
+    >>> from vmsp_brain.run.experiment_file import ExperimentFile
+    >>> overrides = {"tokenizer_folder": "tokenizers"}
+    >>> train_tokenizers(ExperimentFile("results/mini/hyperparams.yaml", overrides).load())
+    >>> sorted(path.name for path in Path("tokenizers").glob("*.model"))
+    ['asr_en.model', 'asr_fr.model', 'st_joint.model']
+    """
     texts: dict[Path, list[str]] = {}
     for name, sentences in training_texts(hparams).items():
         texts.setdefault(tokenizer_path(hparams, name), []).extend(sentences)

@@ -43,6 +43,12 @@ class ConformerEncoder(Encoder):
     ValueError
         If the features are of another sampling rate, or the front-end's width is not what the
         Conformer takes.
+
+    Example
+    -------
+    >>> encoder = conformer_encoder(d_model=32, nhead=4, num_layers=2, d_ffn=64)
+    >>> list(encoder.layers()), encoder.samples_per_frame
+    (['front_end', 'block_01', 'block_02', 'norm'], 640)
     """
 
     max_seconds = math.inf

@@ -81,6 +81,15 @@ def speechbrain_encoder(
         If a file is missing.
     ValueError
         If there is no such model, or it lacks a part, or a tensor has another shape.
+
+    Example
+    -------
+    >>> encoder = speechbrain_encoder("asr_conformer")  # doctest: +ELLIPSIS
+    /.../asr_conformer/asr.ckpt: 78 tensors loaded
+      missing, stay as they were: none
+      left out: 2.w (2), 1.decoder (20), 1.custom_tgt_module (1)
+    >>> list(encoder.layers())
+    ['front_end', 'block_01', 'block_02', 'norm']
     """
     hparams = _read_hparams(source, overrides)
     keys = (features, normalize, front_end, conformer)

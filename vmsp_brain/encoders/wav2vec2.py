@@ -55,6 +55,14 @@ class Wav2Vec2Encoder(Encoder):
     FileNotFoundError, ValueError
         If there is no such model, or it is of another kind, of another sampling rate, or has an
         adapter (which would change the frame rate).
+
+    Example
+    -------
+    >>> encoder = Wav2Vec2Encoder("xls_r", save_path="pretrained")
+    >>> list(encoder.layers())
+    ['front_end', 'block_01', 'block_02', 'norm']
+    >>> encoder(torch.rand(2, 16000), torch.tensor([1.0, 0.5])).lengths
+    tensor([49, 24])
     """
 
     max_seconds = math.inf

@@ -47,6 +47,14 @@ class WhisperEncoder(Encoder):
     ------
     FileNotFoundError, ValueError
         If there is no such model, or it is of another kind or of another sampling rate.
+
+    Example
+    -------
+    >>> encoder = WhisperEncoder("whisper", save_path="pretrained", frozen_blocks=1)
+    >>> list(encoder.layers())
+    ['front_end', 'block_01', 'block_02', 'norm']
+    >>> encoder(torch.rand(2, 16000), torch.tensor([1.0, 0.5])).lengths
+    tensor([50, 25])
     """
 
     def __init__(

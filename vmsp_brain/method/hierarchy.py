@@ -226,6 +226,18 @@ def hierarchy_in_order(
     ------
     ValueError
         If the order is unknown or there are not two penalties.
+
+    Example
+    -------
+    >>> from torchjd.aggregation import MoDoWeighting
+    >>> from vmsp_brain.method.penalties import LinearPenalty
+    >>> objectives = ["asr/en", "asr/fr", "st/fr-en", "ssl"]
+    >>> penalties = [LinearPenalty(0.1), LinearPenalty(0.0)]
+    >>> hierarchy = hierarchy_in_order("USA", objectives, penalties, MoDoWeighting(0.01, 0.0))
+    >>> [level.names for level in hierarchy.levels]
+    [['st/fr-en'], ['asr/en', 'asr/fr'], ['ssl']]
+    >>> hierarchy.multipliers(epoch=1)
+    [1.0, 0.1, 0.0]
     """
     if order not in ORDERS:
         raise ValueError(

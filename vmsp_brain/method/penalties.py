@@ -67,6 +67,11 @@ class ConstantPenalty:
     ------
     ValueError
         If it is negative.
+
+    Example
+    -------
+    >>> ConstantPenalty(0.5)(epoch=7)
+    0.5
     """
 
     value: float

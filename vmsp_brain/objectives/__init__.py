@@ -58,6 +58,20 @@ def multilingual_objectives(
     ------
     ValueError
         If a language or pair is doubled or malformed, or none of them is kept.
+
+    Example
+    -------
+    >>> from functools import partial
+    >>> sizes = {"vocab_size": 20, "d_model": 16}
+    >>> objectives = multilingual_objectives(
+    ...     ["en", "fr"],
+    ...     ["fr-en"],
+    ...     partial(CTCAttentionObjective, **sizes),
+    ...     partial(AttentionObjective, **sizes),
+    ...     partial(Wav2Vec2Objective, latent_size=12, d_model=16),
+    ... )
+    >>> list(objectives)
+    ['asr/en', 'asr/fr', 'st/fr-en', 'ssl']
     """
     targets_by_language(languages, pairs)  # or an error
     check_list("only", only)

@@ -26,6 +26,16 @@ class CTCAttentionObjective(AttentionObjective):
         Share of CTC's score in beam search, between 0 (none) and 1.
     **attention
         See `AttentionObjective`.
+
+    Example
+    -------
+    >>> import torch
+    >>> from speechbrain.dataio.batch import PaddedBatch
+    >>> objective = CTCAttentionObjective(name="asr/fr", source="fr", vocab_size=20, d_model=16)
+    >>> frames = Frames(torch.rand(1, 30, 16), torch.tensor([30]))
+    >>> batch = PaddedBatch([{"asr/fr": torch.tensor([5, 6]), "asr/fr text": "bon jour"}])
+    >>> objective.loss(frames, batch).shape
+    torch.Size([])
     """
 
     def __init__(

@@ -32,6 +32,15 @@ def check_run_folder(run: RunFolder, experiment: ExperimentFile) -> None:
     ValueError
         If another configuration was used, and the message names the keys and both values; or if
         the saved one is damaged.
+
+    Example
+    -------
+    >>> experiment = ExperimentFile("results/mini/hyperparams.yaml", {"batch_size": 4})
+    >>> check_run_folder(RunFolder("results/mini"), experiment)
+    Traceback (most recent call last):
+    ValueError: results/mini holds a run with another configuration:
+      batch_size: was 2, is now 4
+    Give the same values to go on with it, or another --output_folder to start anew.
     """
     if not run.configuration.exists() or not run.was_trained():
         return
@@ -50,6 +59,14 @@ def save_configuration(run: RunFolder, experiment: ExperimentFile) -> None:
     """Write ``hyperparams.yaml``, which `check_run_folder` reads and which can be run itself.
 
     In place of one with which nothing was trained, whose vocabularies go with it.
+
+    Example
+    -------
+    >>> run = RunFolder("results/new")
+    >>> experiment = ExperimentFile("hparams/mini.yaml", {"output_folder": "results/new"})
+    >>> save_configuration(run, experiment)
+    >>> run.settings["output_folder"]
+    'results/new'
     """
     if run.configuration.exists() and not run.was_trained():
         _forget_start(run, _changes(run, experiment.document()))

@@ -57,6 +57,13 @@ class ExperimentFile:
     ValueError
         If it is no YAML, or says nothing; or if it is a run's saved configuration and a key is to
         be changed whose value is in other keys too, where it would stay as it was.
+
+    Example
+    -------
+    >>> experiment = ExperimentFile("hparams/mini.yaml", {"order": "USA"})
+    >>> document = experiment.document()
+    >>> document["order"], document["d_model"], document["languages"]
+    ('USA', 96, ['en', 'fr', 'de', 'es', 'ca'])
     """
 
     def __init__(self, path: str, overrides: str | Mapping[str, Any]) -> None:

@@ -50,6 +50,13 @@ class ModelTest:
         See `decode`.
     device : str
         Such as cpu or cuda.
+
+    Example
+    -------
+    >>> test = ModelTest("results/mini", split="dev", beam_size=1, output=Path("results/mini_dev"))
+    >>> report = test.run()
+    >>> list(report["wer"]), list(report["bleu"])
+    (['en', 'fr'], ['fr-en'])
     """
 
     model: str

@@ -40,6 +40,12 @@ def export_run(run_folder: str | Path, target: str | Path, average: int | None =
     FileNotFoundError, ValueError
         If it is no run, has no, or not enough, or damaged checkpoints, refers to absolute paths,
         or declares a search that cannot be done.
+
+    Example
+    -------
+    >>> export_run("results/mini", "another_model")
+    >>> sorted(path.name for path in Path("another_model").glob("*.ckpt"))
+    ['asr_en.ckpt', 'asr_fr.ckpt', 'encoder.ckpt', 'objectives.ckpt', 'st_joint.ckpt']
     """
     run, target = RunFolder(run_folder), Path(target)
     if target.exists():

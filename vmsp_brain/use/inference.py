@@ -30,11 +30,11 @@ class SpeechTranslator(Pretrained):
 
     Example
     -------
-    >>> model = SpeechTranslator.from_hparams(source="my_model")  # doctest: +SKIP
-    >>> model.transcribe_file("bonjour.mp3", "fr")  # doctest: +SKIP
-    'bonjour tout le monde'
-    >>> model.translate_file("bonjour.mp3", "fr-en")  # doctest: +SKIP
-    'Hello everybody.'
+    >>> model = SpeechTranslator.from_hparams(source="my_model")
+    >>> model.languages, model.pairs
+    (['en', 'fr'], ['fr-en'])
+    >>> text = model.transcribe_file("bonjour.wav", "fr")
+    >>> text = model.translate_file("bonjour.wav", "fr-en")
     """
 
     HPARAMS_NEEDED = ["tokenizers", "search", "max_duration"]  # noqa: RUF012, SpeechBrain's way

@@ -45,6 +45,12 @@ def load_model(
     FileNotFoundError, ValueError
         As `check_model` does; if the model is not whole, declares a search that cannot be done, or
         there is no such device.
+
+    Example
+    -------
+    >>> model = load_model("results/mini")
+    >>> model.languages, model.pairs
+    (['en', 'fr'], ['fr-en'])
     """
     check_model(source)
     _check_device(device)

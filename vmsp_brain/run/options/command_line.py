@@ -42,6 +42,17 @@ def open_experiment(words: Sequence[str]) -> tuple[ExperimentFile, RunOptions]:
         If there is no such file.
     ValueError
         If a word makes no sense; the message names the key.
+
+    Example
+    -------
+    >>> experiment, run_opts = open_experiment(
+    ...     ["hparams/mini.yaml", "--seed=7", "--precision=bf16"]
+    ... )
+    >>> experiment.document()["seed"], run_opts["precision"]
+    (7, 'bf16')
+    >>> open_experiment(["hparams/mini.yaml", "--sed=7"])
+    Traceback (most recent call last):
+    ValueError: --sed: hparams/mini.yaml has no such key. Is seed meant?
     """
     if set(words) & {"-h", "--help"}:
         print(_help([word for word in words if not word.startswith("-") and "." not in word]))

@@ -15,7 +15,7 @@ from vmsp_brain.run.options.reference import keys_table, schema
 
 HPARAMS = ROOT / "hparams"
 CHECK = fastjsonschema.compile(schema())
-FILES = sorted(HPARAMS.glob("*.yaml"))
+FILES = sorted(HPARAMS.rglob("*.yaml"))
 
 
 def test_a_key_that_is_declared_stands_in_the_table():

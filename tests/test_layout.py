@@ -14,7 +14,7 @@ from tests.helpers.commands import ROOT
 
 LIBRARY = "vmsp_brain"
 FLOORS = (
-    ("names", "audio", "files", "processes"),
+    ("names", "audio", "files", "processes", "threads"),
     ("method", "encoders", "data"),
     ("objectives",),
     ("run",),

@@ -11,6 +11,10 @@ Writes results.json, test/<objective>.tsv and speakers.csv.
 import argparse
 from pathlib import Path
 
+from vmsp_brain import threads
+
+threads.set_wait_policy()  # before PyTorch is loaded
+
 from vmsp_brain.data.manifests import SPLITS
 from vmsp_brain.run.results import results_table
 from vmsp_brain.use.arguments import at_least

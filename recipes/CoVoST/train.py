@@ -13,6 +13,10 @@ from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
+from vmsp_brain import threads
+
+threads.set_wait_policy()  # before PyTorch is loaded
+
 import speechbrain as sb
 from speechbrain.utils.distributed import if_main_process, run_on_main
 
@@ -65,6 +69,7 @@ def train_and_test(run: RunFolder, experiment: ExperimentFile, run_opts: dict[st
         checkpointer=hparams["checkpointer"],
     )
     run_on_main(print, args=[parameter_table(hparams["encoder"], hparams["objectives"])])
+    run_on_main(print, args=[threads.set_number(brain.modules)])
     start_from_earlier_run(hparams)
     brain.fit(
         hparams["epoch_counter"],

@@ -7,6 +7,10 @@ python recipes/CoVoST/transcribe.py speech.mp3 --language fr --translate en --mo
 import argparse
 import sys
 
+from vmsp_brain import threads
+
+threads.set_wait_policy()  # before PyTorch is loaded
+
 from vmsp_brain.use.transcription import transcribe_files
 
 

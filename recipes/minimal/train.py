@@ -18,6 +18,10 @@ import csv
 import sys
 from pathlib import Path
 
+from vmsp_brain import threads
+
+threads.set_wait_policy()  # before PyTorch is loaded
+
 import speechbrain as sb
 
 from vmsp_brain import (
@@ -80,6 +84,7 @@ def train_and_test(run: RunFolder, experiment: ExperimentFile, run_opts: dict) -
     brain = VMSPBrain(
         modules, hierarchy, tokenizers, hparams, run_opts, checkpointer=hparams["checkpointer"]
     )
+    print(threads.set_number(brain.modules))
     loader_kwargs = {
         "train_loader_kwargs": train.loader_kwargs,
         "valid_loader_kwargs": dev.loader_kwargs,

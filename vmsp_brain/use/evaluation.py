@@ -11,6 +11,7 @@ from typing import Any
 from torch.utils.data import DataLoader
 from tqdm import tqdm
 
+from vmsp_brain import threads
 from vmsp_brain.data.batches import MultilingualBatch, MultilingualDataset
 from vmsp_brain.data.manifests import labelled_dataset, manifest_path, merged, read_manifest
 from vmsp_brain.data.samplers import EvaluationSampler
@@ -83,6 +84,7 @@ class ModelTest:
         written = self._output()
         utterances = self._utterances()
         model = load_model(self.model, self.average, self._overrides(), self.device)
+        print(threads.set_number(model.mods))
         hypotheses = decode(model, utterances, self.batch_size, self.num_workers)
         report = results(hypotheses)
         written.write_results(report, hypotheses)

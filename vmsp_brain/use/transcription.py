@@ -4,6 +4,7 @@ import json
 import sys
 from collections.abc import Sequence
 
+from vmsp_brain import threads
 from vmsp_brain.use.loading import load_model
 
 
@@ -49,6 +50,7 @@ def transcribe_files(
         raise ValueError(f"max_duration: found {max_duration:g}, expected seconds above 0.")
     overrides = {} if max_duration is None else {"max_duration": max_duration}
     translator = load_model(model, overrides=overrides, device=device)
+    threads.set_number(translator.mods)
     names = translator.objectives_for(language, translate)
     found = []
     for path in files:

@@ -1,13 +1,15 @@
 """A study's file: experiments, the seeds that each is run with, and what they are measured against.
 
-base: hparams/mini.yaml        # from the folder where the command is given
-seeds: [1234, 1235, 1236]
-common: {number_of_epochs: 12} # keys of all runs
-experiments:
-    UAS: {}                    # the base itself
-    joint: {file: joint.yaml}  # a file beside the base, which takes all else from the base
-    joint_half: {file: joint.yaml, encoder_lr: 0.0015}
-reference: joint               # what Δm is measured against
+.. code-block:: yaml
+
+    base: hparams/mini.yaml        # from the folder where the command is given
+    seeds: [1234, 1235, 1236]
+    common: {number_of_epochs: 12} # keys of all runs
+    experiments:
+        UAS: {}                    # the base itself
+        joint: {file: joint.yaml}  # a file beside the base, which takes all else from the base
+        joint_half: {file: joint.yaml, encoder_lr: 0.0015}
+    reference: joint               # what Δm is measured against
 """
 
 import os

@@ -16,6 +16,7 @@ ENVIRONMENT = {
 """What is set for them."""
 
 _PR_SET_PDEATHSIG = 1
+_LIBC = ctypes.CDLL(None) if sys.platform == "linux" else None  # nothing is loaded after a fork
 
 
 class Child:
@@ -43,7 +44,7 @@ class Child:
                 stdout=file,
                 stderr=subprocess.STDOUT,
                 start_new_session=True,
-                preexec_fn=_die_with_parent if sys.platform == "linux" else None,
+                preexec_fn=_end_with_parent if _LIBC else None,
             )
 
     def code(self) -> int | None:
@@ -84,5 +85,6 @@ def end_all(children: Iterable[Child]) -> None:
         child.wait()
 
 
-def _die_with_parent() -> None:
-    ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)
+def _end_with_parent() -> None:
+    if _LIBC:
+        _LIBC.prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)

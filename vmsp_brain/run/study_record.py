@@ -26,7 +26,16 @@ VALIDATION = {"WER": "WER_valid", "BLEU": "BLEU_valid", "loss": "loss_valid"}
 """What is kept of the validations, by name, and the curves' group."""
 
 HEAD = ("experiments", "seeds", "reference")
-OF_RUNS = ("experiment", "seed", "results", "validation", "lambda", "conflict", "primary")
+OF_RUNS = (
+    "experiment",
+    "seed",
+    "results",
+    "validation",
+    "primary",
+    "aligned",
+    "lambda",
+    "conflict",
+)
 
 
 def record_of(folder: Path) -> Record:

@@ -1,24 +1,21 @@
 """A comparison of runs as a folder: the report in three forms, and its figures."""
 
-import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from matplotlib.figure import Figure
 from tqdm import tqdm
 
-from vmsp_brain.files import write_whole
 from vmsp_brain.run.record import RecordedRun, read_run
 from vmsp_brain.watch.comparison import compare_runs, names_of
+from vmsp_brain.watch.pages import Figures, save_pictures, write_report
 from vmsp_brain.watch.plots import (
     draw_lambdas,
     draw_last_conflicts,
     draw_runs,
     draw_scores,
-    save_figures,
 )
-from vmsp_brain.watch.report import to_html, to_markdown
+from vmsp_brain.watch.report import to_markdown
 
 CAPTIONS = {
     "scores": "Test scores of every language and pair.",
@@ -57,23 +54,13 @@ def write_comparison(folders: Sequence[str | Path], output: Path) -> str:
     with tqdm(names_of(folders).items(), "reading runs") as progress:
         runs = {name: read_run(path) for name, path in progress}
     report = compare_runs(runs)
-    figures = _figures(runs, report["runs"])
-    paths = save_figures(
-        {name: figure for name, (figure, _) in figures.items()}, output / "figures"
-    )
-    captions = [caption for _, caption in figures.values()]
-    relative = [str(path.relative_to(output)) for path in paths]
-    text = to_markdown(report, dict(zip(relative, captions, strict=True)))
-    write_whole(output / "report.json", json.dumps(report, indent=2, ensure_ascii=False) + "\n")
-    write_whole(output / "report.md", text)
-    write_whole(output / "report.html", to_html(text, output))
+    text = to_markdown(report, save_pictures(_figures(runs, report["runs"]), output))
+    write_report(output, report, text)
     return text
 
 
-def _figures(
-    runs: Mapping[str, RecordedRun], scores: Mapping[str, dict[str, Any]]
-) -> dict[str, tuple[Figure, str]]:
-    """Figures and captions by file name."""
+def _figures(runs: Mapping[str, RecordedRun], scores: Mapping[str, dict[str, Any]]) -> Figures:
+    """Of all runs, then of each."""
     figures = {
         "scores": (draw_scores(scores), CAPTIONS["scores"]),
         "epochs": (

@@ -160,7 +160,7 @@ def draw_conflicts(similarities: Similarities, epoch: int) -> Figure:
     axis = figure.subplots()
     _draw_heat_map(axis, cells, names, names)
     axis.set_title(f"Do the objectives' gradients agree? Epoch {epoch}, all layers")
-    _add_verdicts(figure)
+    add_verdicts(figure)
     return figure
 
 
@@ -179,12 +179,12 @@ def draw_conflicts_by_layer(similarities: Similarities, epoch: int) -> Figure:
     _draw_heat_map(left, cells, list(layers), tasks)
     left.set_title("Mean cosine of two tasks' gradients")
     found = [shares({layer: pairs}) for layer, pairs in layers.items()]
-    for verdict, ends, values in _stacked(found):
+    for verdict, ends, values in stacked(found):
         right.barh(range(len(layers)), values, left=ends, **VERDICT_STYLES[verdict])
     right.set_title("Share of pairs of objectives")
     right.set_xlim(0, 1)
     right.tick_params(left=False)
-    _add_verdicts(figure)
+    add_verdicts(figure)
     figure.suptitle(f"Where in the encoder do objectives agree? Epoch {epoch}")
     return figure
 
@@ -197,9 +197,9 @@ def draw_verdicts(curves: Mapping[str, Curve]) -> Figure:
     of_verdict = {verdict: dict(curves[f"conflict/{verdict}"]) for verdict in VERDICTS}
     epochs = list(of_verdict[AGREE])
     found = [{verdict: of_verdict[verdict][epoch] for verdict in VERDICTS} for epoch in epochs]
-    for verdict, ends, values in _stacked(found):
+    for verdict, ends, values in stacked(found):
         left.bar(epochs, values, bottom=ends, label=verdict, **VERDICT_STYLES[verdict])
-    _add_verdicts(figure)
+    add_verdicts(figure)
     left.set(title="Share of pairs of objectives, all layers", xlabel="epoch", ylim=(0, 1))
     left.xaxis.set_major_locator(MaxNLocator(integer=True))
     title = "Share of a gradient (one draw) that is signal, not noise"
@@ -299,19 +299,36 @@ def _draw_group(
     """
     languages = _languages(curves)
     for name, curve in _group(curves, group).items():
-        language = _language(name)
-        number = languages.index(language) % (len(COLOURS) - 1) if language in languages else -1
-        axis.plot(
-            *zip(*curve, strict=True),
-            label=name,
-            color=COLOURS[number],
-            marker=MARKERS[number],
-            markevery=max(1, len(curve) // 12),
-            markersize=4,
-            linewidth=2.5 if language == "mean" else 1.4,
-            linestyle={"st": "--", "ssl": ":"}.get(name.partition("/")[0], "-"),
-        )
+        style = line_style(name, languages)
+        style |= {"label": name, "markevery": max(1, len(curve) // 12), "markersize": 4}
+        axis.plot(*zip(*curve, strict=True), **style)
     _finish(axis, title, legend)
+
+
+def line_style(name: str, languages: Sequence[str]) -> dict[str, Any]:
+    """Of a curve that is named for a language, a pair or an objective; see `_draw_group`.
+
+    Arguments
+    ---------
+    name : str
+        The curve's.
+    languages : list of str
+        All that are spoken, in their order.
+    """
+    language = _language(name)
+    number = languages.index(language) % (len(COLOURS) - 1) if language in languages else -1
+    return {
+        "color": COLOURS[number],
+        "marker": MARKERS[number],
+        "linewidth": 2.5 if language == "mean" else 1.4,
+        "linestyle": {"st": "--", "ssl": ":"}.get(name.partition("/")[0], "-"),
+    }
+
+
+def languages_of(objectives: Iterable[str]) -> list[str]:
+    """The spoken languages of objectives, in their order."""
+    languages = [_language(name) for name in objectives]
+    return [language for language in dict.fromkeys(languages) if language not in _NO_LANGUAGE]
 
 
 def _finish(axis: Axes, title: str, legend: bool = True) -> None:
@@ -357,7 +374,7 @@ def _mark_cut_off(axis: Axes) -> None:
             axis.set_xlabel(f"epoch (▲: above {top:.0f} %)")
 
 
-def _stacked(found: Sequence[Mapping[str, float]]) -> Iterator[tuple[str, np.ndarray, np.ndarray]]:
+def stacked(found: Sequence[Mapping[str, float]]) -> Iterator[tuple[str, np.ndarray, np.ndarray]]:
     """By verdict, where its part of every bar begins, and its share."""
     ends = np.zeros(len(found))
     for verdict in VERDICTS:
@@ -392,7 +409,7 @@ def _draw_heat_map(
     bar.set_label("cosine of the expected gradients")
 
 
-def _add_verdicts(figure: Figure) -> None:
+def add_verdicts(figure: Figure) -> None:
     """What the colours mean, below the panels."""
     words = {AGREE: "agree", UNDECIDED: "undecided: lost in noise", CONFLICT: "conflict"}
     patches = [Patch(label=words[verdict], **VERDICT_STYLES[verdict]) for verdict in VERDICTS]
@@ -429,8 +446,7 @@ def _in_one_order(names: Iterable[str]) -> list[str]:
 def _languages(curves: Mapping[str, Curve]) -> list[str]:
     """The spoken languages in the experiment's order, in which a run writes its curves."""
     groups = ("WER_valid/", "BLEU_valid/", "lambda/", "loss_valid/")
-    languages = [_language(tag) for group in groups for tag in curves if tag.startswith(group)]
-    return [language for language in dict.fromkeys(languages) if language not in _NO_LANGUAGE]
+    return languages_of(tag for group in groups for tag in curves if tag.startswith(group))
 
 
 def _language(name: str) -> str:

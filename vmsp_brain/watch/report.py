@@ -1,12 +1,9 @@
-"""A comparison of runs as a report for people: Markdown, and a page that needs no network."""
+"""A comparison of runs as a report for people, in Markdown."""
 
-import base64
-import re
 from collections.abc import Iterator, Mapping
-from pathlib import Path
 from typing import Any
 
-import markdown
+from vmsp_brain.watch.pages import listed, table, with_pictures
 
 SIGNIFICANT = 0.05
 TITLES = {"wer": "WER (%), lower is better", "bleu": "BLEU, higher is better"}
@@ -18,30 +15,6 @@ VERDICTS = {
     "conflict": "that conflict",
     "undecided": "of which noise leaves nothing to be said",
 }
-
-_PAGE = """<!DOCTYPE html>
-<html lang="en">
-<head>
-<meta charset="utf-8">
-<link rel="icon" href="data:,">
-<title>{title}</title>
-<style>
-body {{ font: 16px/1.5 sans-serif; max-width: 70em; margin: 2em auto; padding: 0 1em; color: #222 }}
-table {{ border-collapse: collapse; margin: 1em 0 }}
-th, td {{ border: 1px solid #bbb; padding: .25em .7em; text-align: right }}
-th:first-child, td:first-child {{ text-align: left }}
-th {{ background: #eee }}
-.figures {{ display: grid; grid-template-columns: repeat(auto-fit, minmax(30em, 1fr)); gap: 1em }}
-figure {{ margin: 0; border: 1px solid #ddd; padding: .5em }}
-figcaption {{ color: #555; font-size: 14px }}
-img {{ width: 100% }}
-</style>
-</head>
-<body>
-{body}
-</body>
-</html>
-"""
 
 
 def to_markdown(report: Mapping[str, Any], figures: Mapping[str, str]) -> str:
@@ -79,32 +52,7 @@ def to_markdown(report: Mapping[str, Any], figures: Mapping[str, str]) -> str:
             "noise leaves nothing to be said, nothing was recorded.",
             _conflicts(report),
         ]
-    parts += ["## Figures", *(f"![{caption}]({path})" for path, caption in figures.items())]
-    return "\n\n".join(parts) + "\n"
-
-
-def to_html(text: str, folder: Path) -> str:
-    """The report as one page, with the pictures inside.
-
-    Arguments
-    ---------
-    text : str
-        From `to_markdown`.
-    folder : Path
-        Where the pictures' paths lead from.
-    """
-
-    def embed(match: re.Match) -> str:
-        caption, path = match.groups()
-        picture = base64.b64encode((folder / path).read_bytes()).decode()
-        image = f'<img alt="{caption}" src="data:image/png;base64,{picture}">'
-        return f"<figure>{image}<figcaption>{caption}</figcaption></figure>"
-
-    body = markdown.markdown(text, extensions=["tables"])
-    body = re.sub(r'<p><img alt="([^"]*)" src="([^"]+)" ?/?></p>', embed, body)
-    body = re.sub(r"(<figure>.*</figure>)", r'<div class="figures">\1</div>', body, flags=re.DOTALL)
-    title = text.partition("\n")[0].removeprefix("# ")
-    return _PAGE.format(title=title, body=body)
+    return with_pictures(parts, figures)
 
 
 def _summary(report: Mapping[str, Any]) -> list[str]:
@@ -122,7 +70,7 @@ def _summary(report: Mapping[str, Any]) -> list[str]:
 
 def _best(report: Mapping[str, Any], metric: str) -> str:
     if report["doubts"][metric]:
-        reasons = _listed(report["doubts"][metric])
+        reasons = listed(report["doubts"][metric])
         return f"**For {PURPOSE[metric]}: no recommendation**, for {reasons}."
     best = report["best"][metric]
     name = best["run"]
@@ -138,14 +86,14 @@ def _best(report: Mapping[str, Any], metric: str) -> str:
     score = report["runs"][name][f"{metric}_mean"]
     text = f"**For {PURPOSE[metric]}: {_label(report, name)}**, {MEAN[metric]} {score:.2f}."
     if clear:
-        text += f" It is better than {_listed(clear)}."
+        text += f" It is better than {listed(clear)}."
     if unclear:
         text += (
-            f" Its lead over {_listed(unclear)} is no more than another choice of test utterances "
+            f" Its lead over {listed(unclear)} is no more than another choice of test utterances "
             "could make."
         )
     if equal:
-        text += f" {_listed(equal)} scored the same."
+        text += f" {listed(equal)} scored the same."
     return text
 
 
@@ -196,7 +144,7 @@ def _overview(report: Mapping[str, Any]) -> str:
         [name, run["order"], *(_shown(run[key], form) for key, (_, form) in columns.items())]
         for name, run in report["runs"].items()
     ]
-    return _table(["run", "order", *(title for title, _ in columns.values())], rows)
+    return table(["run", "order", *(title for title, _ in columns.values())], rows)
 
 
 def _scores(report: Mapping[str, Any], metric: str) -> str:
@@ -205,7 +153,7 @@ def _scores(report: Mapping[str, Any], metric: str) -> str:
         [name, *(f"{score:.2f}" for score in (*run[metric].values(), run[f"{metric}_mean"]))]
         for name, run in report["runs"].items()
     ]
-    return _table(["run", *parts], rows)
+    return table(["run", *parts], rows)
 
 
 def _difference_table(report: Mapping[str, Any], metric: str) -> str:
@@ -215,7 +163,7 @@ def _difference_table(report: Mapping[str, Any], metric: str) -> str:
         for name in report["runs"]
         if name != report["baseline"]
     ]
-    return _table(["run", *differences], rows)
+    return table(["run", *differences], rows)
 
 
 def _difference(difference: float, p_value: float | None) -> str:
@@ -224,7 +172,7 @@ def _difference(difference: float, p_value: float | None) -> str:
 
 def _utterances(report: Mapping[str, Any]) -> str:
     counts = report["utterances"]
-    return _table(["objective", *counts], [["utterances", *map(str, counts.values())]])
+    return table(["objective", *counts], [["utterances", *map(str, counts.values())]])
 
 
 def _conflicts(report: Mapping[str, Any]) -> str:
@@ -233,12 +181,7 @@ def _conflicts(report: Mapping[str, Any]) -> str:
         [name, *(_shown(run["similarity_by_tasks"].get(pair), "+.3f") for pair in tasks)]
         for name, run in report["runs"].items()
     ]
-    return _table(["run", *tasks], rows)
-
-
-def _table(header: list[str], rows: list[list[str]]) -> str:
-    lines = [header, ["---", *["---:"] * (len(header) - 1)], *rows]
-    return "\n".join(f"| {' | '.join(line)} |" for line in lines)
+    return table(["run", *tasks], rows)
 
 
 def _shown(value: float | None, form: str) -> str:
@@ -248,7 +191,3 @@ def _shown(value: float | None, form: str) -> str:
 def _label(report: Mapping[str, Any], name: str) -> str:
     order = report["runs"][name]["order"]
     return name if order == name else f"{name} (order {order})"
-
-
-def _listed(words: list[str]) -> str:
-    return words[0] if len(words) == 1 else f"{', '.join(words[:-1])} and {words[-1]}"

@@ -7,7 +7,8 @@ import pytest
 from tests.helpers.recorded_runs import make_uas_and_usa
 from vmsp_brain.run.record import read_run
 from vmsp_brain.watch.comparison import compare_runs, doubts_of
-from vmsp_brain.watch.report import to_html, to_markdown
+from vmsp_brain.watch.pages import to_html
+from vmsp_brain.watch.report import to_markdown
 
 
 @pytest.fixture(scope="module")

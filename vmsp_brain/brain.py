@@ -289,10 +289,10 @@ class VMSPBrain(ResumableBrain):
         self.products.clear()
         trained = self.hierarchy.trained(epoch)
         if len(sample) and len(trained) > 1:  # else there is no pair
-            layers = list(self.gradient.parameters)
+            layers = self.gradient.parameters
             conflicts = Conflicts(sample, layers, self.hierarchy.objectives, trained)
             means = conflicts.means()
-            self.gradient.selection.update(epoch, means)
+            self.gradient.end_epoch(epoch, means, sample)
             self.monitor.write_conflicts(conflicts, epoch)
             self.monitor.write_selection(self.gradient.selection, means, epoch)
 

@@ -110,7 +110,7 @@ class Conflicts:
     def __init__(
         self,
         sample: GroupedSums,
-        layers: Sequence[str],
+        layers: Iterable[str],
         names: Sequence[str],
         chosen: Container[str],
     ) -> None:

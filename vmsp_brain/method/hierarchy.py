@@ -18,6 +18,7 @@ import torch
 from torch import Tensor
 from torchjd.aggregation import Weighting
 
+from vmsp_brain.method.jackknife import GroupedSums
 from vmsp_brain.method.level import Level
 from vmsp_brain.method.penalties import Penalty
 
@@ -135,14 +136,24 @@ class Hierarchy:
             Of the losses.
         """
         with nullcontext() if seed is None else _seeded(seed):
+            if losses is not None:
+                for level, own in zip(self.levels, losses.split(self._sizes), strict=True):
+                    level.update_from_losses(own, epoch)
             if gramians:
                 for level, gramian in zip(self.levels, gramians, strict=True):
                     if level.adapts:
                         level.update_lambdas(gramian)
-            if losses is not None:
-                sizes = [len(level.names) for level in self.levels]
-                for level, own in zip(self.levels, losses.split(sizes), strict=True):
-                    level.update_from_losses(own, epoch)
+
+    def record_squares(self, sample: GroupedSums) -> None:
+        """Tell scales the objectives' squared norms, (M,) in each step of an epoch that ends."""
+        squares, errors = (each.split(self._sizes) for each in sample.estimate(lambda mean: mean))
+        for level, *own in zip(self.levels, squares, errors, strict=True):
+            if level.scales is not None:
+                level.scales.observe_squares(*own)
+
+    @property
+    def _sizes(self) -> list[int]:
+        return [len(level.names) for level in self.levels]
 
     @property
     def takes_losses(self) -> bool:
@@ -159,7 +170,7 @@ class Hierarchy:
         return self._multiplied([level.lambdas for level in self.levels], epoch)
 
     def uniform_weights(self, epoch: int) -> Tensor:
-        """`weights`, had each level that adapts the uniform λ."""
+        """`weights`, had each level that adapts the uniform λ (of its scaled losses)."""
         return self._multiplied([level.uniform_lambdas for level in self.levels], epoch)
 
     def _multiplied(self, lambdas: Sequence[Tensor], epoch: int) -> Tensor:
@@ -203,6 +214,7 @@ def hierarchy_in_order(
     objectives: Iterable[str],
     penalties: Sequence[Penalty],
     weighting: Weighting,
+    scale_by: str | None = None,
 ) -> Hierarchy:
     """The paper's three-level hierarchy (VM-MSP) in the order UAS or USA.
 
@@ -217,6 +229,8 @@ def hierarchy_in_order(
         η_1 and η_2, see `vmsp_brain.method.penalties`.
     weighting : Weighting
         The weighting of a level; each level gets its own copy.
+    scale_by : str, optional
+        Every level's, see `Level`.
 
     Returns
     -------
@@ -251,7 +265,7 @@ def hierarchy_in_order(
             f"two of the levels {', '.join(patterns)}."
         )
     levels = [
-        Level([pattern], weighting, penalty)
+        Level([pattern], weighting, penalty, scale_by=scale_by)
         for pattern, penalty in zip(patterns, [None, *penalties], strict=True)
     ]
     return Hierarchy(levels, objectives)

@@ -11,6 +11,7 @@ from torchjd.aggregation import ConstantWeighting, MoDoWeighting, Weighting
 
 from vmsp_brain.method.loss_weighting import LossWeighting
 from vmsp_brain.method.penalties import Penalty
+from vmsp_brain.method.scales import Scales, scales_by
 from vmsp_brain.method.weightings import (
     made_for,
     restore_weighting,
@@ -42,6 +43,9 @@ class Level:
     epochs : tuple of int
         First and last epoch in which the level's objectives are trained at all; no last one means
         to the end. For training in stages.
+    scale_by : str, optional
+        ``loss`` or ``gradient``: the weighting sees objectives in these units, see
+        `vmsp_brain.method.scales`; as they are, if not given.
 
     Attributes
     ----------
@@ -49,6 +53,8 @@ class Level:
         The level's objectives.
     lambdas : Tensor
         λ, (M,), in their order, float64.
+    scales : Scales
+        Of the objectives, if there are any.
     validation_losses : list of float
         Their mean validation loss after each epoch so far.
 
@@ -64,8 +70,10 @@ class Level:
     penalty: Penalty | None = None
     weights: Mapping[str, float] | None = None
     epochs: tuple[int, int | None] = (1, None)
+    scale_by: str | None = None
     names: list[str] = field(init=False, default_factory=list)
     lambdas: Tensor = field(init=False, default_factory=lambda: torch.zeros(0, dtype=torch.float64))
+    scales: Scales | None = field(init=False, default=None)
     validation_losses: list[float] = field(init=False, default_factory=list)
 
     def over(self, objectives: Iterable[str]) -> "Level":
@@ -74,7 +82,8 @@ class Level:
         Raises
         ------
         ValueError
-            If an objective has no constant weight, or two, or the weighting takes no Gramian.
+            If an objective has no constant weight, or two, the weighting takes no Gramian, or
+            scales are unknown or have no effect.
         """
         level = replace(self)
         level.names = [name for name in objectives if self.matches(name)]
@@ -84,6 +93,12 @@ class Level:
             values = [_constant_weight(self.weights, name) for name in level.names]
             level.weighting = ConstantWeighting(torch.tensor(values, dtype=torch.float64))
         takes_cross_gramian(level.weighting)
+        level.scales = scales_by(self.scale_by)
+        if level.scales and not level.adapts:
+            raise ValueError(
+                f"scale_by: found {self.scale_by!r} in the level {list(self.objectives)}, whose λ "
+                f"does not depend on the gradients ({type(level.weighting).__name__}). Remove it."
+            )
         level.lambdas = level._first_lambdas()
         return level
 
@@ -111,7 +126,8 @@ class Level:
     @property
     def takes_losses(self) -> bool:
         """Whether λ depends on the losses."""
-        return isinstance(self.weighting, LossWeighting)
+        scaled = self.scales is not None and self.scales.takes_losses
+        return scaled or isinstance(self.weighting, LossWeighting)
 
     @property
     def takes_cross_gramian(self) -> bool:
@@ -120,19 +136,44 @@ class Level:
 
     @property
     def uniform_lambdas(self) -> Tensor:
-        """The uniform λ, or the level's own, if that does not depend on the gradients."""
-        return self._first_lambdas() if self.adapts else self.lambdas
+        """The uniform λ, in the scales' units; the level's own, if that does not depend on the
+        gradients."""
+        if not self.adapts:
+            return self.lambdas
+        return self._unscaled(self._first_lambdas())
 
     def update_lambdas(self, gramian: Tensor) -> None:
-        """Let the weighting set λ; it keeps it if the Gramian, (M, M), is not finite."""
-        if gramian.isfinite().all():
-            self.lambdas = self.weighting(gramian).detach().to(gramian)
+        """Let the weighting set λ; it keeps it if the Gramian, (M, M), is not finite, or scales are
+        not known yet."""
+        inverse = self._inverse_scales()
+        if not gramian.isfinite().all() or (self.scales and inverse is None):
+            return
+        if inverse is not None:
+            gramian = gramian * inverse.outer(inverse)
+        self.lambdas = self._unscaled(self.weighting(gramian).detach().to(gramian))
 
     def update_from_losses(self, losses: Tensor, epoch: int) -> None:
-        """Likewise by the losses, (M,), of a step in this epoch."""
-        if isinstance(self.weighting, LossWeighting) and losses.isfinite().all():
+        """Tell the losses, (M,), of a step in this epoch; if one is not finite, nothing changes."""
+        if not losses.isfinite().all():
+            return
+        if self.scales:
+            self.scales.observe_losses(losses)
+        if isinstance(self.weighting, LossWeighting):
             self.weighting.begin(epoch)
             self.lambdas = self.weighting(losses)
+
+    def _inverse_scales(self) -> Tensor | None:
+        """1 / s, (M,), where all scales are known and above zero."""
+        scales = None if self.scales is None else self.scales.values
+        return 1 / scales if scales is not None and bool((scales > 0).all()) else None
+
+    def _unscaled(self, lambdas: Tensor) -> Tensor:
+        """From weights of the scaled losses to weights of the losses, of the same sum."""
+        inverse = self._inverse_scales()
+        if inverse is None:
+            return lambdas
+        weights = inverse * lambdas
+        return weights * (lambdas.sum() / weights.sum())
 
     def record_validation(self, losses: Mapping[str, float]) -> None:
         """Remember the mean of the objectives' validation losses, as far as they are known."""
@@ -145,6 +186,8 @@ class Level:
             "names": self.names,
             "lambdas": self.lambdas,
             "weighting": weighting_state(self.weighting),
+            "scale_by": self.scale_by,
+            "scales": None if self.scales is None else self.scales.state_dict(),
             "validation_losses": self.validation_losses,
         }
 
@@ -154,8 +197,16 @@ class Level:
         Raises
         ------
         ValueError
-            If the checkpoint's weighting is of another kind.
+            If the checkpoint's weighting is of another kind, or has other scales.
         """
+        saved = state.get("scale_by")
+        if saved != self.scale_by:
+            raise ValueError(
+                f"The checkpoint's scale_by is {saved}, this run's is {self.scale_by}. Resume with "
+                "the one the run was started with, or choose a new output_folder."
+            )
+        if self.scales is not None:
+            self.scales.load_state_dict(state["scales"])
         restore_weighting(self.weighting, state["weighting"])
         self.lambdas = state["lambdas"].clone()
         self.validation_losses = list(state["validation_losses"])

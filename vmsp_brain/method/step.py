@@ -21,8 +21,10 @@ import torch
 from torch import Tensor, nn
 from torch.nn import Parameter
 
+from vmsp_brain.method.conflict import Estimate
 from vmsp_brain.method.cuts import Gradients, GraphCut, cut_after, cut_before, weighted_sum
 from vmsp_brain.method.hierarchy import Hierarchy
+from vmsp_brain.method.jackknife import GroupedSums
 from vmsp_brain.method.layer_selection import LayerSelection
 from vmsp_brain.method.rows import DRAWS, GradientRows, Mean, accumulate
 from vmsp_brain.method.sketch import Sketch
@@ -415,6 +417,27 @@ class GradientStep:
         unknown = [self.rows.index[name] for name in self.left_out]
         products[:, unknown] = products[:, :, unknown] = torch.nan
         return products
+
+    def end_epoch(
+        self, epoch: int, similarities: Mapping[str, Estimate], sample: GroupedSums
+    ) -> None:
+        """Select layers; tell the hierarchy the expected gradients' squared norms over them.
+
+        Arguments
+        ---------
+        epoch, similarities
+            See `LayerSelection.update`.
+        sample : GroupedSums
+            Of the epoch's `products`.
+        """
+        self.selection.update(epoch, similarities)
+        selected = self.selection.layers(list(self.parameters))
+        numbers = [number for number, layer in enumerate(self.parameters) if layer in selected]
+
+        def squares(sums: Tensor) -> Tensor:
+            return sums[:, numbers, :, :-1].sum(1).diagonal(dim1=-2, dim2=-1)
+
+        self.hierarchy.record_squares(sample.map(squares))
 
     def combine(self, loss_scale: float = 1.0) -> None:
         """Combine the kept rows by the hierarchy's weights into ``.grad``; forget all rows."""

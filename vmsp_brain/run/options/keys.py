@@ -274,6 +274,12 @@ _TRAINING = (
 _HIERARCHY = (
     Option("gamma", Number(above=0), "MoDo: step size of λ."),
     Option("rho", NOT_NEGATIVE, "MoDo: pulls λ towards uniform."),
+    Option(
+        "scale_by",
+        Choice(("loss", "gradient")),
+        "Units in which objectives are weighed against each other.",
+        null="as they are",
+    ),
     *(
         Option(
             f"{key}_weight",

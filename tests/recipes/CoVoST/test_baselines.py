@@ -11,6 +11,7 @@ from tests.helpers.commands import ROOT
 from tests.helpers.oracles import VOCABULARY, make_batch
 from vmsp_brain.brain import VMSPBrain
 from vmsp_brain.run.experiment_file import ExperimentFile
+from vmsp_brain.run.study_file import read_study
 
 FOLDER = ROOT / "hparams" / "baselines"
 FROM_LOSSES = {"random", "dwa", "uncertainty", "imtl_l", "famo", "stch"}
@@ -82,3 +83,13 @@ def test_over_the_full_base_too(tmp_path):
     assert hparams["spec_augment"]
     assert hparams["hierarchy"].takes_losses
     assert len(hparams["hierarchy"].levels[0].names) == 4
+
+
+@pytest.mark.parametrize("name", ["study.yaml", "tune_joint.yaml"])
+def test_the_studies_files_pass(name, monkeypatch):
+    monkeypatch.chdir(ROOT)
+    study = read_study(ROOT / "recipes" / "CoVoST" / name)
+    assert len(study.runs) == len(study.experiments) * len(study.seeds)
+    files = {Path(run.words[0]).stem for run in study.runs}
+    if name == "study.yaml":
+        assert files >= FROM_LOSSES | FROM_GRADIENTS - {*NEEDS} | CONSTANT

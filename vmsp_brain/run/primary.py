@@ -66,13 +66,25 @@ def primary_curve(objectives: Sequence[str], curves: Mapping[str, Curve]) -> Cur
         The primary level's.
     curves : dict
         From `RunFolder.read_curves`.
+
+    Raises
+    ------
+    ValueError
+        If the curves of some of them are not there.
     """
     [key] = primary_metric(objectives).values()
     measure = key.removeprefix("primary_")
     tasks = {metric: task for task, (_, metric, _) in METRICS.items()}
     names = _of_task(objectives, tasks[measure]) if measure in tasks else objectives
     parts = [name.partition("/")[2] if measure in tasks else name for name in names]
-    found = [dict(curves[f"{measure}_valid/{part}"]) for part in parts]
+    tags = [f"{measure}_valid/{part}" for part in parts]
+    missing = [tag for tag in tags if tag not in curves]
+    if missing:
+        raise ValueError(
+            f"The run's TensorBoard scalars lack {', '.join(missing)}, by which its best checkpoint "
+            "is chosen: was it validated whole, without --debug?"
+        )
+    found = [dict(curves[tag]) for tag in tags]
     return [(epoch, _mean([curve[epoch] for curve in found])) for epoch in found[0]]
 
 

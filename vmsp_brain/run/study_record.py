@@ -130,6 +130,8 @@ def read_study_data(path: Path) -> dict[str, Any]:
     """
     try:
         found = json.loads(path.read_text(encoding="utf-8"))
+        if not isinstance(found, dict):
+            raise ValueError(f"found {type(found).__name__}, expected an object")
         missing = [key for key in (*HEAD, "runs") if key not in found]
         missing += [key for key in OF_RUNS for run in found.get("runs", []) if key not in run]
     except (ValueError, TypeError) as error:

@@ -70,7 +70,7 @@ def paired_difference(first: Mapping[int, float], second: Mapping[int, float]) -
     seeds = [seed for seed in first if seed in second]
     if not seeds:
         return None
-    values = [first[seed] - second[seed] for seed in seeds]
+    values = [round(first[seed] - second[seed], 6) for seed in seeds]  # of equal ones no rest
     test = ttest_1samp(values, 0.0).pvalue if len(set(values)) > 1 else None
     p_value = None if test is None else float(test)
     return Difference(float(np.mean(values)), _half_width(values), p_value, len(seeds))

@@ -7,10 +7,11 @@ import sys
 from pathlib import Path
 
 import pytest
+from torch.utils.tensorboard import SummaryWriter
 
 from compare_orders import main
 from tests.helpers.commands import call
-from tests.helpers.recorded_runs import make_uas_and_usa
+from tests.helpers.recorded_runs import OBJECTIVES, make_run, make_uas_and_usa
 
 
 @pytest.fixture(scope="module")
@@ -101,3 +102,53 @@ def test_an_output_that_is_a_file_is_refused_first(runs, tmp_path):
     message = refused(*runs, "--output", tmp_path / "report")
     assert "is a file" in message
     assert (tmp_path / "report").read_text() == "mine"
+
+
+@pytest.fixture(scope="module")
+def groups(tmp_path_factory) -> Path:
+    """Two seeds of two orders, each group in a folder of its own."""
+    folder = tmp_path_factory.mktemp("groups")
+    for order, error_rate in (("UAS", 0.1), ("USA", 0.4)):
+        for seed in (1, 2):
+            rates = dict.fromkeys(OBJECTIVES, error_rate)
+            make_run(folder / order / str(seed), order, seed, rates, minutes=1.5)
+            make_a_seed(folder / order / str(seed), seed)
+    return folder
+
+
+def make_a_seed(run: Path, seed: int) -> None:
+    """What groups of runs are read from besides."""
+    hierarchy = "!new:vmsp_brain.method.hierarchy.Hierarchy"
+    names = f"[{', '.join(OBJECTIVES)}]"
+    with (run / "hyperparams.yaml").open("a") as file:
+        file.write(f"seed: {seed}\noutput_folder: {run}\ntrain_log: {run}/train_log.txt\n")
+        file.write(f"hierarchy: {hierarchy}\n    objectives: {names}\n    levels:\n")
+        file.write("      - !new:vmsp_brain.method.hierarchy.Level\n        objectives: ['*']\n")
+    (run / "log.txt").touch()
+    with SummaryWriter(str(run / "tensorboard")) as writer:
+        for epoch in (1, 2):
+            for language in ("en", "fr"):
+                writer.add_scalar(f"WER_valid/{language}", 50.0 / epoch, epoch)
+    lambdas = ", ".join(f"lambda {name}: 3.33e-01" for name in OBJECTIVES)
+    (run / "train_log.txt").write_text(
+        "".join(f"epoch: {epoch}, {lambdas} - train loss asr/en: 3.00\n" for epoch in (1, 2))
+    )
+
+
+def test_groups_of_seeds_are_compared_over_seeds(groups, tmp_path):
+    listed = ",".join(str(groups / "USA" / seed) for seed in ("1", "2"))
+    done = call(main, f"UAS={groups / 'UAS'}", f"USA={listed}", "--output", tmp_path / "report")
+    assert "2 experiments over 2 seeds" in done.stdout
+    found = json.loads((tmp_path / "report" / "report.json").read_text())
+    for name in ("UAS", "USA"):
+        of_seeds = [json.loads((groups / name / s / "results.json").read_text()) for s in "12"]
+        mean = sum(of["wer_mean"] for of in of_seeds) / 2
+        assert found["experiments"][name]["wer"]["mean"] == pytest.approx(mean)
+    assert found["reference"] == {"*": "UAS"}
+
+
+def test_a_group_has_a_seed_once_and_all_words_have_names(groups, runs, tmp_path):
+    run, output = groups / "UAS" / "1", ("--output", tmp_path / "report")
+    assert "both have the seed 1" in refused(f"UAS={run},{run}", f"USA={groups / 'USA'}", *output)
+    assert f"expected NAME={runs[0]}" in refused(f"UAS={run}", runs[0], *output)
+    assert "found no run in it" in refused(f"UAS={tmp_path}", f"USA={run}", *output)

@@ -2,7 +2,7 @@
 
 import pytest
 
-from vmsp_brain.run.primary import primary_metric, primary_score
+from vmsp_brain.run.primary import primary_curve, primary_metric, primary_score
 from vmsp_brain.run.scores import Hypothesis, results
 
 HYPOTHESES = {
@@ -46,3 +46,18 @@ def test_what_a_short_validation_has_not_seen_is_left_out():
     assert primary_score(["asr/en", "asr/fr"], seen, {}) == {"primary_WER": 25.0}
     assert primary_score(["asr/fr"], seen, {}) == {}
     assert primary_score(["ssl"], seen, {}) == {}
+
+
+def test_the_curve_is_the_mean_of_the_primary_levels_own():
+    curves = {
+        "WER_valid/en": [(1, 90.0), (2, 40.0)],
+        "WER_valid/fr": [(1, 100.0), (2, 60.0)],
+        "WER_valid/mean": [(1, 1.0), (2, 1.0)],
+        "BLEU_valid/fr-en": [(1, 3.0), (2, 5.0)],
+        "loss_valid/ssl": [(1, 4.0), (2, 3.0)],
+    }
+    assert primary_curve(["asr/en", "asr/fr", "st/fr-en"], curves) == [(1, 95.0), (2, 50.0)]
+    assert primary_curve(["st/fr-en", "ssl"], curves) == [(1, 3.0), (2, 5.0)]
+    assert primary_curve(["ssl"], curves) == [(1, 4.0), (2, 3.0)]
+    with pytest.raises(ValueError, match="lack WER_valid/de"):
+        primary_curve(["asr/de"], curves)

@@ -81,8 +81,8 @@ def primary_curve(objectives: Sequence[str], curves: Mapping[str, Curve]) -> Cur
     missing = [tag for tag in tags if tag not in curves]
     if missing:
         raise ValueError(
-            f"The run's TensorBoard scalars lack {', '.join(missing)}, by which its best checkpoint "
-            "is chosen: was it validated whole, without --debug?"
+            f"The run's TensorBoard scalars lack {', '.join(missing)}, by which its best "
+            "checkpoint is chosen: was it validated whole, without --debug?"
         )
     found = [dict(curves[tag]) for tag in tags]
     return [(epoch, _mean([curve[epoch] for curve in found])) for epoch in found[0]]

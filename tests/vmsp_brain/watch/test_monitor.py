@@ -53,6 +53,13 @@ def write_epoch(monitor: Monitor, report: dict, valid_losses: dict[str, float]) 
     monitor.write_epoch(3, hierarchy, rates, {"asr/fr": 1.5}, evaluation, report, cost)
 
 
+def test_an_epoch_is_on_the_disk_before_its_checkpoint_can_be(monitor: Monitor):
+    write_epoch(monitor, {"wer": {"fr": 50.0}, "wer_mean": 50.0}, {"asr/fr": 2.5, "ssl": 4.0})
+    found = RunFolder(monitor.hparams.output_folder).read_curves()  # nobody has closed the file
+    assert found["WER_valid/mean"] == [(3, 50.0)]
+    assert found["cost/minutes"] == [(3, 2.0)]
+
+
 def test_an_epoch_is_a_log_line_and_points_on_every_curve(monitor: Monitor):
     report = {"wer": {"fr": 50.0}, "wer_mean": 50.0}
     write_epoch(monitor, report, {"asr/fr": 2.5, "ssl": 4.0})

@@ -20,7 +20,7 @@ FLOORS = (
     ("run",),
     ("watch",),
     ("use",),
-    ("brain",),
+    ("brain", "commands"),
     ("",),  # the package itself
 )
 """From the ground up; a room's imports come from floors below it, or from itself."""

@@ -1,45 +1,7 @@
 #!/usr/bin/env python3
-"""Prints what is spoken in audio files, and its translation.
+"""Prints what is spoken in audio files: vmsp-transcribe, without installing."""
 
-python recipes/CoVoST/transcribe.py speech.mp3 --language fr --translate en --model results/mini
-"""
-
-import argparse
-import sys
-
-from vmsp_brain import threads
-
-threads.set_wait_policy()  # before PyTorch is loaded
-
-from vmsp_brain.use.transcription import transcribe_files
-
-
-def main(words: list[str] | None = None) -> None:
-    """Read the command line; files that cannot be transcribed do not stop the others."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-    parser.add_argument("files", nargs="+")
-    parser.add_argument("--language", required=True, help="which is spoken, such as fr")
-    parser.add_argument("--translate", metavar="LANGUAGE", help="also translate, into this one")
-    parser.add_argument("--model", default="results/mini", help="run, exported folder or hub name")
-    parser.add_argument(
-        "--max_duration",
-        type=float,
-        metavar="SECONDS",
-        help="of a file, in place of the longest clip that the model was trained on",
-    )
-    parser.add_argument(
-        "--json", action="store_true", dest="as_json", help="a JSON list in place of text"
-    )
-    parser.add_argument("--device", default="cpu")
-    arguments = parser.parse_args(words)
-    try:
-        all_done = transcribe_files(**vars(arguments))
-    except (OSError, ValueError) as error:
-        parser.exit(1, f"{error}\n")
-    sys.exit(not all_done)
-
+from vmsp_brain.commands.transcribe import main
 
 if __name__ == "__main__":
     main()

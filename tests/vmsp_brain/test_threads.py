@@ -15,8 +15,9 @@ from tests.helpers.commands import ROOT
 from vmsp_brain import threads
 
 COMMANDS = [
-    *(ROOT / "recipes" / "CoVoST" / f"{name}.py" for name in ("train", "evaluate", "transcribe")),
+    ROOT / "recipes" / "CoVoST" / "train.py",
     ROOT / "recipes" / "minimal" / "train.py",
+    *(ROOT / "vmsp_brain" / "commands" / f"{name}.py" for name in ("evaluate", "transcribe")),
 ]
 
 SLEEPS = """

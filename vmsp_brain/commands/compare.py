@@ -34,8 +34,11 @@ def main(words: list[str] | None = None) -> None:
     arguments = parser.parse_args(words)
     try:
         groups = groups_of(arguments.runs)
-        write = write_group_comparison if groups else write_comparison
-        text = write(groups or arguments.runs, arguments.output)
+        text = (
+            write_group_comparison(groups, arguments.output)
+            if groups
+            else write_comparison(arguments.runs, arguments.output)
+        )
     except (OSError, ValueError) as error:
         parser.exit(1, f"{error}\n")
     print(text.partition("## Had they converged?" if groups else "## Test")[0])

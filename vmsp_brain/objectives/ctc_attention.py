@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from speechbrain.decoders.scorer import CTCScorer, ScorerBuilder
+from speechbrain.decoders.scorer import ScorerBuilder
 from speechbrain.nnet.linear import Linear
 from speechbrain.nnet.losses import ctc_loss
 from torch import Tensor, nn
@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from vmsp_brain.data.tokenizers import BLANK, EOS
 from vmsp_brain.encoders import Frames
 from vmsp_brain.objectives.attention import AttentionObjective
+from vmsp_brain.objectives.ctc_scores import CTCScorer
 
 
 class CTCAttentionObjective(AttentionObjective):

@@ -142,10 +142,11 @@ def conformer_encoder(
     kernel_size: int = 31,
     front_end_channels: int = 64,
     n_mels: int = 80,
+    hop_length: float = 10.0,
     dropout: float = 0.1,
     augment: nn.Module | None = None,
 ) -> ConformerEncoder:
-    """A Conformer from its sizes; the front-end subsamples by 4 in time, to 25 frames a second.
+    """A Conformer from its sizes; the front-end subsamples by 4 in time.
 
     Arguments
     ---------
@@ -155,6 +156,8 @@ def conformer_encoder(
         Of the first convolution; the second has half.
     n_mels : int
         Mel bands.
+    hop_length : float
+        ms from one filter bank to the next; 10 ms become frames of 40 ms.
     dropout : float
         Of the front-end and the Conformer.
     augment : Module, optional
@@ -194,7 +197,7 @@ def conformer_encoder(
         normalize_before=True,
         causal=False,
     )
-    return ConformerEncoder(Fbank(n_mels=n_mels), front_end, conformer, augment=augment)
+    return ConformerEncoder(Fbank(n_mels=n_mels, hop_length=hop_length), front_end, conformer, augment=augment)
 
 
 def _expand(mask: Tensor, data: Tensor) -> Tensor:

@@ -197,7 +197,9 @@ def conformer_encoder(
         normalize_before=True,
         causal=False,
     )
-    return ConformerEncoder(Fbank(n_mels=n_mels, hop_length=hop_length), front_end, conformer, augment=augment)
+    return ConformerEncoder(
+        Fbank(n_mels=n_mels, hop_length=hop_length), front_end, conformer, augment=augment
+    )
 
 
 def _expand(mask: Tensor, data: Tensor) -> Tensor:

@@ -59,6 +59,7 @@ class Hierarchy:
 
     def __init__(self, levels: Sequence[Level], objectives: Iterable[str]) -> None:
         objectives = list(objectives)
+        _check_kinds(levels)
         _check_objectives(levels, objectives)
         _check_levels(levels)
         self.levels = [level.over(objectives) for level in levels]
@@ -269,6 +270,16 @@ def hierarchy_in_order(
         for pattern, penalty in zip(patterns, [None, *penalties], strict=True)
     ]
     return Hierarchy(levels, objectives)
+
+
+def _check_kinds(levels: Sequence[Level]) -> None:
+    for number, level in enumerate(levels, start=1):
+        if not isinstance(level, Level):
+            raise ValueError(
+                f"Level {number} of the hierarchy: found {level!r}, expected a Level. A list takes "
+                "the place of the file's whole list: write it in a file of your own, each level as "
+                "!new:vmsp_brain.method.hierarchy.Level (see hparams/joint.yaml)."
+            )
 
 
 def _check_objectives(levels: Sequence[Level], objectives: Sequence[str]) -> None:

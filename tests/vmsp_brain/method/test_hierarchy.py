@@ -124,6 +124,11 @@ def test_penalties_stand_between_levels():
         Hierarchy([], [])
 
 
+def test_levels_given_as_plain_values_are_named():
+    with pytest.raises(ValueError, match=r"Level 1 .* found \{'weights'.*a file of your own"):
+        Hierarchy([{"weights": {"*": 1.0}}], OBJECTIVES)
+
+
 def test_unknown_order_and_wrong_number_of_penalties_are_named():
     with pytest.raises(ValueError, match=r"'SAU'.*UAS, USA"):
         hierarchy_in_order("SAU", OBJECTIVES, PENALTIES, MoDoWeighting())

@@ -5,6 +5,7 @@ any moment, its runs with it or not, and goes on when it is started again.
 """
 
 import json
+import os
 import shlex
 import sys
 import time
@@ -53,7 +54,9 @@ class StudyRun:
         self.folder = output / plan.experiment / str(plan.seed)
         self.printed = self.folder.with_suffix(".txt")
         self._file = self.folder.with_suffix(".json")
-        self.words = [str(script), *plan.words, f"--output_folder={self.folder}"]
+        # From where the command is given: what is kept names no folder of this machine.
+        folder = os.path.relpath(self.folder)
+        self.words = [os.path.relpath(script), *plan.words, f"--output_folder={folder}"]
         self.kept = self._read()
 
     @property

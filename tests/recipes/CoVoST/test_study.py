@@ -76,6 +76,7 @@ def test_a_study_that_is_killed_twice_ends_with_the_same_bytes(study_file, tmp_p
     data = json.loads((whole / "out" / "study.json").read_text())
     assert [run["experiment"] for run in data["runs"]] == ["UAS", "joint"]
     assert all("--output_folder=out/" in run["command"] for run in data["runs"])
+    assert not any(Path(run["command"].split()[2]).is_absolute() for run in data["runs"])
     assert not list((whole / "out").glob("*/1/save/CKPT*")), "checkpoints have served"
     assert "Stopped by SIGTERM" in (killed / "out" / "UAS" / "1.txt").read_text()
 

@@ -5,7 +5,6 @@ import torch.nn.functional as F
 from speechbrain.dataio.batch import PaddedBatch, PaddedData
 from speechbrain.dataio.dataio import length_to_mask
 from speechbrain.decoders.scorer import ScorerBuilder
-from speechbrain.decoders.seq2seq import S2STransformerBeamSearcher
 from speechbrain.lobes.models.transformer.Transformer import (
     NormalizedEmbedding,
     PositionalEncoding,
@@ -18,6 +17,7 @@ from torch import Tensor, nn
 from vmsp_brain.data.tokenizers import BOS, EOS
 from vmsp_brain.encoders import Frames
 from vmsp_brain.names import text_key
+from vmsp_brain.objectives.incremental import IncrementalSearcher
 from vmsp_brain.objectives.interface import Objective
 
 IGNORED = -100
@@ -110,7 +110,7 @@ class AttentionObjective(Objective):
     def decode(
         self, tokens: Tensor, encoded: Tensor, encoded_lengths: Tensor
     ) -> tuple[Tensor, Tensor]:
-        """One step of SpeechBrain's Transformer searchers: decoder states and attention.
+        """What SpeechBrain's own Transformer searchers ask for: decoder states and attention.
 
         Arguments
         ---------
@@ -162,7 +162,7 @@ class AttentionObjective(Objective):
                 f"search: found beam_size {beam_size} and max_decode_ratio {max_decode_ratio}, "
                 "expected a beam_size of at least 1 and a max_decode_ratio above 0."
             )
-        searcher = S2STransformerBeamSearcher(
+        searcher = IncrementalSearcher(
             modules=[self, self.output],
             bos_index=BOS,
             eos_index=EOS,

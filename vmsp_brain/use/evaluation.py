@@ -2,6 +2,7 @@
 
 import csv
 import os
+import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from io import StringIO
@@ -84,7 +85,7 @@ class ModelTest:
         written = self._output()
         utterances = self._utterances()
         model = load_model(self.model, self.average, self._overrides(), self.device)
-        print(threads.set_number(model.mods))
+        print(threads.set_number(model.mods), file=sys.stderr)  # beside the progress bar
         hypotheses = decode(model, utterances, self.batch_size, self.num_workers)
         report = results(hypotheses)
         written.write_results(report, hypotheses)

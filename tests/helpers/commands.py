@@ -1,18 +1,20 @@
 """The recipe's commands as a user runs them, with a model that trains in seconds."""
 
 import io
-import os
-import subprocess
 import sys
 from collections.abc import Callable
 from contextlib import redirect_stderr, redirect_stdout
 from dataclasses import dataclass
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import pytest
 import torch
 
+from tests.helpers.forked import Forked, Script
+
 ROOT = Path(__file__).parents[2]
+COMMANDS = ROOT / "recipes" / "CoVoST"
 TINY = [
     "--d_model=16",
     "--nhead=4",
@@ -37,18 +39,13 @@ def command(script: str, yaml_file: str, data: Path, out: Path, *more: str) -> l
     options = [f"--data_folder={data}", f"--output_folder={out}", *TINY, *more]
     by_key = {option.partition("=")[0]: option for option in options}
     by_key = {key: option for key, option in by_key.items() if not option.endswith("=")}
-    script = str(ROOT / "recipes" / "CoVoST" / script)
-    return [sys.executable, script, str(ROOT / "hparams" / yaml_file), *by_key.values()]
-
-
-def run(*arguments, check: bool = True) -> subprocess.CompletedProcess:
-    """Run a command that takes an experiment file."""
-    return _run(command(*arguments), check)
+    paths = COMMANDS / script, ROOT / "hparams" / yaml_file
+    return [sys.executable, *map(str, paths), *by_key.values()]
 
 
 @dataclass
 class Done:
-    """What a command of this process ended with."""
+    """What a command ended with."""
 
     returncode: int
     stdout: str
@@ -86,15 +83,17 @@ def train(*arguments, check: bool = True) -> Done:
             return Done(1, "", str(error))
 
 
-def run_script(name: str, *arguments, check: bool = True, **options) -> subprocess.CompletedProcess:
-    """Run a command that takes none."""
-    script = str(ROOT / "recipes" / "CoVoST" / name)
-    return _run([sys.executable, script, *map(str, arguments)], check, **options)
+def run(*arguments, check: bool = True) -> Done:
+    """Run a command that takes an experiment file, in a process of its own."""
+    return run_script(*command(*arguments)[1:], check=check)
 
 
-def _run(arguments: list[str], check: bool, **options) -> subprocess.CompletedProcess:
-    environment = {**os.environ, "OMP_NUM_THREADS": "1", **options.pop("env", {})}
-    done = subprocess.run(arguments, capture_output=True, text=True, env=environment, **options)
+def run_script(script: str | Path, *words, check: bool = True, **options) -> Done:
+    """Run a script in a process of its own; options are those of a `Script`."""
+    with TemporaryDirectory() as folder:
+        out, err = Path(folder, "out"), Path(folder, "err")
+        code = Forked(Script([str(script), *map(str, words)], out, err, **options)).wait()
+        done = Done(code, out.read_text(encoding="utf-8"), err.read_text(encoding="utf-8"))
     assert done.returncode == 0 or not check, done.stdout + done.stderr
     return done
 

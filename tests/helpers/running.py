@@ -10,22 +10,22 @@ from pathlib import Path
 
 import yaml
 
+from tests.helpers.forked import Forked, Script
+
 
 class Running:
-    """A command with all its processes, in a process group of its own."""
+    """A command with all its processes, in a process group of its own; a script is forked."""
 
-    def __init__(self, arguments: list[str], log: Path, **options):
-        environment = {**os.environ, "OMP_NUM_THREADS": "1"}
+    def __init__(self, arguments: list[str], log: Path, first: Callable[[], None] | None = None):
         self.log = log
+        self.main: Forked | subprocess.Popen
         with log.open("w") as file:
-            self.main = subprocess.Popen(
-                arguments,
-                env=environment,
-                stdout=file,
-                stderr=file,
-                start_new_session=True,
-                **options,
-            )
+            if arguments[1] == "-m":
+                self.main = subprocess.Popen(
+                    arguments, stdout=file, stderr=file, start_new_session=True
+                )
+            else:
+                self.main = Forked(Script(arguments[1:], log, log, first=first))
 
     def when(self, condition: Callable[[], bool]) -> "Running":
         """Wait until the condition holds."""

@@ -23,6 +23,7 @@ from torch import Tensor, nn
 from torchjd.aggregation import MoDoWeighting, RandomWeighting, UPGradWeighting
 from torchjd.scalarization import GeometricMean
 
+from tests.helpers.forked import START
 from tests.helpers.oracles import (
     GAMMA,
     assert_close,
@@ -57,7 +58,8 @@ def in_processes(work: Callable, folder: Path, join: bool = True):
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
-    return torch.multiprocessing.spawn(enter, (port, work, folder), nprocs=PROCESSES, join=join)
+    arguments = enter, (port, work, folder), PROCESSES, join
+    return torch.multiprocessing.start_processes(*arguments, start_method=START)
 
 
 def enter(rank: int, port: int, work: Callable, folder: Path) -> None:

@@ -10,7 +10,7 @@ from speechbrain.utils.checkpoints import Checkpointer
 
 from evaluate import main as evaluate
 from export import main
-from tests.helpers.commands import call, run_script
+from tests.helpers.commands import COMMANDS, call, run_script
 from vmsp_brain.run.folder import RunFolder
 from vmsp_brain.use.export import export_run
 from vmsp_brain.use.loading import load_model
@@ -44,8 +44,8 @@ def test_elsewhere_and_offline_it_transcribes_as_the_evaluation_did(
     for language, pair in (("es", "es-en"), ("it", "it-en")):
         clips = sorted((mini_covost / language / "clips").glob("*_test_*"))
         done = run_script(
-            "transcribe.py", *clips, f"--language={language}", "--translate=en", "--json",
-            f"--model={model}", cwd=tmp_path, env={"HF_HUB_OFFLINE": "1"},
+            COMMANDS / "transcribe.py", *clips, f"--language={language}", "--translate=en",
+            "--json", f"--model={model}", cwd=tmp_path,
         )  # fmt: skip
         found = {Path(item["file"]).stem: item for item in json.loads(done.stdout)}
         assert len(found) == 3

@@ -10,7 +10,7 @@ import pytest
 import yaml
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
-from tests.helpers.commands import run, run_script, train
+from tests.helpers.commands import COMMANDS, run, run_script, train
 from vmsp_brain.run.folder import RunFolder
 
 pytestmark = pytest.mark.slow
@@ -174,8 +174,8 @@ def test_a_saved_configuration_in_a_new_folder_does_not_test_the_old_run(uas_run
     out, _ = uas_run
     events = list((out / "tensorboard").iterdir())
     done = run_script(
-        "train.py", out / "hyperparams.yaml", f"--output_folder={tmp_path / 'new'}", "--test_only",
-        check=False,
+        COMMANDS / "train.py", out / "hyperparams.yaml", f"--output_folder={tmp_path / 'new'}",
+        "--test_only", check=False,
     )  # fmt: skip
     assert done.returncode == 1
     assert f"{tmp_path / 'new' / 'save'} holds no checkpoint of a whole epoch" in done.stderr

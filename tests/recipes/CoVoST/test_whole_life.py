@@ -78,7 +78,7 @@ def test_the_whole_life_of_a_run(tmp_path: Path):
 
     # A full disk.
     before = checkpoints(run)
-    assert start(longer, preexec_fn=fill_the_disk).end() == 1
+    assert start(longer, first=fill_the_disk).end() == 1
     said = log.read_text()
     assert f"{run.checkpoints}: a checkpoint could not be saved: File too large (" in said
     assert "Make room, then" in said

@@ -16,7 +16,7 @@ import torch
 from compare_orders import main as compare
 from evaluate import main as evaluate
 from export import main as export
-from tests.helpers.commands import ROOT, call
+from tests.helpers.commands import ROOT, Done, call, run_script
 from vmsp_brain.data.manifests import COLUMNS
 from vmsp_brain.run.folder import RunFolder
 from vmsp_brain.use.inference import SpeechTranslator
@@ -24,6 +24,7 @@ from vmsp_brain.use.inference import SpeechTranslator
 pytestmark = pytest.mark.slow
 
 LANGUAGES = ("en", "fr")
+SCRIPT = ROOT / "recipes" / "minimal" / "train.py"
 
 
 def write_corpus(folder: Path) -> None:
@@ -61,9 +62,8 @@ def train(folder: Path, *options: str) -> str:
     return done.stdout + done.stderr
 
 
-def start(*words: str) -> subprocess.CompletedProcess:
-    script = str(ROOT / "recipes" / "minimal" / "train.py")
-    return subprocess.run([sys.executable, script, *words], capture_output=True, text=True)
+def start(*words: str) -> Done:
+    return run_script(SCRIPT, *words, check=False)
 
 
 def rows(path: Path) -> list[dict[str, str]]:
@@ -101,7 +101,7 @@ def test_without_training_there_is_nothing_to_test(out: Path, tmp_path: Path):
 
 
 def test_without_arguments_it_says_how_to_call_it():
-    done = start()
+    done = subprocess.run([sys.executable, SCRIPT], capture_output=True, text=True)
     assert done.returncode == 1
     assert done.stderr.startswith("Found no experiment file, expected one.\nUsage: train.py")
 
@@ -123,7 +123,7 @@ def test_its_result_is_evaluated_exported_and_compared_with_the_commands(out: Pa
 
 
 def test_it_needs_few_lines_of_the_library():
-    lines = (ROOT / "recipes" / "minimal" / "train.py").read_text().splitlines()
+    lines = SCRIPT.read_text().splitlines()
     assert len(lines) <= 100
     imports = [line for line in lines if "import" in line and "vmsp_brain" in line]
     assert imports == ["from vmsp_brain import ("]

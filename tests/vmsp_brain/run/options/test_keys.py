@@ -1,5 +1,6 @@
 """The declaration of all keys against the experiments' files."""
 
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -19,6 +20,12 @@ LEFT_OUT = {"conformer", "conformer[augment]", "spec_augment"}
 """Objects that another encoder has no use for: null there."""
 
 
+@cache
+def document(file: Path) -> dict:
+    """Not to be changed."""
+    return YAML().load(file.read_text(encoding="utf-8"))
+
+
 def plain_values(node: dict, above: str = ""):
     """Names of all that is neither a reference nor an object; hierarchies are left out."""
     for key, value in node.items():
@@ -32,14 +39,14 @@ def plain_values(node: dict, above: str = ""):
 
 @pytest.mark.parametrize("file", FILES, ids=lambda file: file.name)
 def test_every_plain_value_of_the_experiments_is_declared(file: Path):
-    names = list(plain_values(YAML().load(file.read_text(encoding="utf-8"))))
+    names = list(plain_values(document(file)))
     assert names
     assert [name for name in names if name not in OPTIONS] == []
 
 
 @pytest.mark.parametrize("option", [o for o in OPTIONS.values() if o.file], ids=lambda o: o.name)
 def test_every_declared_key_stands_in_its_file(option):
-    node = YAML().load((ROOT / "hparams" / option.file).read_text(encoding="utf-8"))
+    node = document(ROOT / "hparams" / option.file)
     for key in option.name.replace("]", "").split("["):
         assert key in node
         node = node[key]

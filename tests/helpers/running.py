@@ -16,16 +16,23 @@ from tests.helpers.forked import Forked, Script
 class Running:
     """A command with all its processes, in a process group of its own; a script is forked."""
 
-    def __init__(self, arguments: list[str], log: Path, first: Callable[[], None] | None = None):
+    def __init__(
+        self,
+        arguments: list[str],
+        log: Path,
+        cwd: Path | None = None,
+        first: Callable[[], None] | None = None,
+    ):
+        cwd = cwd or Path.cwd()
         self.log = log
         self.main: Forked | subprocess.Popen
         with log.open("w") as file:
             if arguments[1] == "-m":
                 self.main = subprocess.Popen(
-                    arguments, stdout=file, stderr=file, start_new_session=True
+                    arguments, stdout=file, stderr=file, start_new_session=True, cwd=cwd
                 )
             else:
-                self.main = Forked(Script(arguments[1:], log, log, first=first))
+                self.main = Forked(Script(arguments[1:], log, log, cwd=cwd, first=first))
 
     def when(self, condition: Callable[[], bool]) -> "Running":
         """Wait until the condition holds."""

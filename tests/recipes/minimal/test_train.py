@@ -126,4 +126,4 @@ def test_it_needs_few_lines_of_the_library():
     lines = SCRIPT.read_text().splitlines()
     assert len(lines) <= 100
     imports = [line for line in lines if "import" in line and "vmsp_brain" in line]
-    assert imports == ["from vmsp_brain import ("]
+    assert imports == ["from vmsp_brain import threads", "from vmsp_brain import ("]

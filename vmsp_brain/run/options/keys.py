@@ -356,6 +356,12 @@ _MODEL = (
         "Mel bands of the encoder's features.",
         file="mini.yaml",
     ),
+    Option(
+        "conformer[hop_length]",
+        Number(least=1, most=25),  # not beyond the window, which sees every sample
+        "Milliseconds from one filter bank to the next; four make a frame.",
+        file="mini.yaml",
+    ),
     Option("ssl[mask_start]", POSITIVE_SHARE, "Share of frames that begin a masked span."),
     Option("ssl[mask_length]", SOME, "Frames of a masked span."),
     Option("ssl[num_negatives]", WIDTH, "Wrong frames among which the right one is to be found."),

@@ -1,6 +1,7 @@
 """The command: several runs, killed and gone on with; one that fails; the report alone."""
 
 import json
+import os
 import signal
 import sys
 import time
@@ -64,7 +65,7 @@ def test_a_study_that_is_killed_twice_ends_with_the_same_bytes(study_file, tmp_p
     assert started(study_file, whole).end() == 0, (whole / "printed.txt").read_text()
 
     running = started(study_file, killed).when(logged(killed, "UAS", 1))
-    running.main.send_signal(signal.SIGKILL)  # its runs save and end, while the next one waits
+    os.kill(running.main.pid, signal.SIGKILL)  # its runs save and end, while the next one waits
     running.main.wait()
     running = started(study_file, killed)
     time.sleep(8)  # all of it, wherever it is

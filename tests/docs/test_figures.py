@@ -1,0 +1,27 @@
+"""The README's figures are of runs whose data is in the repository."""
+
+import json
+
+from tests.helpers.commands import ROOT
+
+README = (ROOT / "README.md").read_text(encoding="utf-8")
+STUDY = json.loads((ROOT / "recipes" / "CoVoST" / "study.json").read_text(encoding="utf-8"))
+UAS = {run["seed"]: run["results"] for run in STUDY["runs"] if run["experiment"] == "UAS"}
+
+
+def test_the_table_is_of_the_first_seed():
+    results = UAS[1234]
+    wer = [results["wer"][language] for language in ("en", "fr", "de", "es", "ca")]
+    bleu = [results["bleu"][f"{language}-en"] for language in ("fr", "de", "es", "ca")]
+    assert f"{_cells(wer)} | **{results['wer_mean']:.2f}** |" in README
+    assert f"| | {_cells(bleu)} | **{results['bleu_mean']:.2f}** |" in README
+
+
+def test_the_readme_says_how_far_they_vary():
+    assert len(UAS) > 1
+    for results in UAS.values():
+        assert f"{results['wer_mean']:.2f} / {results['bleu_mean']:.2f}" in " ".join(README.split())
+
+
+def _cells(scores: list[float]) -> str:
+    return " | ".join(f"{score:.2f}" for score in scores)

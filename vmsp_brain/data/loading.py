@@ -49,8 +49,8 @@ def load_data(
     Raises
     ------
     ValueError
-        If utterances are longer than the encoder takes, or two share an ID; or if audio is to be
-        cached by processes that end with an epoch.
+        If utterances are longer than the encoder takes, or two share an ID; if audio is to be
+        cached by processes that end with an epoch; or if nothing learns from unlabelled audio.
 
     Example
     -------
@@ -70,9 +70,15 @@ def load_data(
     for split, utterances in (("train", train), ("dev", dev), ("test", test)):
         _check_durations(utterances, split, hparams["encoder"].max_seconds)
     heard = {objective.source for objective in hparams["objectives"].values()}
-    supervises = "ssl" in heard
-    unlabelled = _read_unlabelled(hparams) if supervises else {}
-    ssl = {"train": merged(train), "dev": merged(dev)} if supervises else {"train": {}, "dev": {}}
+    self_supervised = "ssl" in heard
+    if hparams["unlabelled_folders"] and not self_supervised:
+        raise ValueError(
+            f"unlabelled_folders: found {hparams['unlabelled_folders']}, but no objective learns "
+            "from audio alone. Leave it out, or train the objective ssl too."
+        )
+    unlabelled = _read_unlabelled(hparams) if self_supervised else {}
+    pooled = {"train": train, "dev": dev} if self_supervised else {"train": {}, "dev": {}}
+    ssl = {split: merged(spoken) for split, spoken in pooled.items()}
     train, dev, test = (_only(heard, split) for split in (train, dev, test))
     audio = {"ssl": ssl["train"], UNLABELLED: unlabelled}
     audio = {source: utterances for source, utterances in audio.items() if utterances}

@@ -8,7 +8,7 @@ from tqdm import tqdm
 
 from vmsp_brain.run.record import RecordedRun, read_run
 from vmsp_brain.watch.comparison import compare_runs, names_of
-from vmsp_brain.watch.pages import Figures, save_pictures, write_report
+from vmsp_brain.watch.pages import Figures, check_folder, save_pictures, write_report
 from vmsp_brain.watch.plots import (
     draw_lambdas,
     draw_last_conflicts,
@@ -49,8 +49,7 @@ def write_comparison(folders: Sequence[str | Path], output: Path) -> str:
     FileNotFoundError, ValueError
         If something is missing or damaged, or cannot be compared; the message says what.
     """
-    if output.exists() and not output.is_dir():
-        raise ValueError(f"--output: {output} is a file, expected a folder for the report.")
+    check_folder(output)
     with tqdm(names_of(folders).items(), "reading runs") as progress:
         runs = {name: read_run(path) for name, path in progress}
     report = compare_runs(runs)

@@ -9,6 +9,7 @@ from vmsp_brain.run.folder import RunFolder
 from vmsp_brain.run.record import read_run
 from vmsp_brain.run.study_record import Record, cost_of, record_of
 from vmsp_brain.watch.comparison import check_same_tests
+from vmsp_brain.watch.pages import check_folder
 from vmsp_brain.watch.study_folder import report_data
 
 
@@ -57,6 +58,7 @@ def write_group_comparison(groups: Mapping[str, Sequence[Path]], output: Path) -
     FileNotFoundError, ValueError
         If something is missing or damaged, or cannot be compared; the message says what.
     """
+    check_folder(output)  # before the runs are read
     paths = [path for of_group in groups.values() for path in of_group]
     with tqdm(paths, "reading runs") as progress:
         read = {str(path): read_run(path) for path in progress}

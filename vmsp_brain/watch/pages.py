@@ -42,6 +42,18 @@ Figures = Mapping[str, tuple[Figure, str]]
 """Figures and captions by file name."""
 
 
+def check_folder(output: Path) -> None:
+    """Refuse a report's folder that is a file.
+
+    Raises
+    ------
+    ValueError
+        If it is one.
+    """
+    if output.exists() and not output.is_dir():
+        raise ValueError(f"--output: {output} is a file, expected a folder for the report.")
+
+
 def save_pictures(figures: Figures, output: Path) -> dict[str, str]:
     """Write figures into the report's folder; captions by the pictures' paths in it."""
     drawn = {name: figure for name, (figure, _) in figures.items()}

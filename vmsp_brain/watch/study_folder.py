@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from vmsp_brain.run.study_record import read_study_data
-from vmsp_brain.watch.pages import Figures, save_pictures, write_report
+from vmsp_brain.watch.pages import Figures, check_folder, save_pictures, write_report
 from vmsp_brain.watch.study import Costs, summarize
 from vmsp_brain.watch.study_plots import (
     Curves,
@@ -44,8 +44,7 @@ def report_file(path: Path, output: Path) -> str:
 
 def report_data(data: Mapping[str, Any], costs: Costs, output: Path) -> str:
     """Write the report of a study's data; see `report_file`."""
-    if output.exists() and not output.is_dir():
-        raise ValueError(f"--output: {output} is a file, expected a folder for the report.")
+    check_folder(output)
     report = summarize(data, costs)
     text = to_markdown(report, save_pictures(_figures(data, report), output))
     write_report(output, report, text)

@@ -34,6 +34,8 @@ def test_what_no_objective_learns_from_is_not_read(tmp_path, only, tested):
     report = ModelTest(str(tmp_path / "run")).run()
     assert {key: set(report[key]) for key in ("wer", "bleu") if report.get(key)} == tested
     assert {*tokenizers} == {*hparams["objectives"]}
+    with pytest.raises(ValueError, match=r"unlabelled_folders: found .*no objective learns"):
+        load_data({**hparams, "unlabelled_folders": [str(tmp_path)]}, tokenizers)
 
 
 def test_only_what_is_not_there_is_refused(tmp_path):

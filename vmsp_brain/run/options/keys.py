@@ -244,6 +244,12 @@ _TRAINING = (
     Option("encoder_lr", RATE, "The encoder's learning rate, at its peak."),
     Option("head_lr", RATE, "The heads' learning rate, at its peak."),
     Option("weight_decay", RATE, "Weight decay of AdamW."),
+    Option("decay_norms_and_biases", FLAG, "Applies weight decay to norms and biases too."),
+    Option(
+        "layer_decay",
+        POSITIVE_SHARE,
+        "Share of an encoder layer's learning rate that the layer below it has.",
+    ),
     Option(
         "warmup_steps",
         Whole(least=0),
@@ -429,12 +435,6 @@ _PRETRAINED = (
         "gradient_checkpointing",
         FLAG,
         "Recomputes activations: less memory, more time.",
-        file="uas_wav2vec2.yaml",
-    ),
-    Option(
-        "layer_decay",
-        POSITIVE_SHARE,
-        "Share of a layer's learning rate that the layer below it has.",
         file="uas_wav2vec2.yaml",
     ),
     Option(

@@ -57,7 +57,7 @@ MISTAKES = {
     "--data_folder=": "--data_folder: found nothing, expected a path",
     "--ordr=UAS": "--ordr: hparams/mini.yaml has no such key. Is order meant?",
     "--batch-size=4": "Is batch_size meant?",
-    "--layer_decay=0.9": "has no such key. uas_wav2vec2.yaml has it",
+    "--frozen_blocks=1": "has no such key. uas_wav2vec2.yaml has it",
     "--seed=1 --seed=2": "--seed: is given twice, as 1 and as 2. Give it once.",
     "--debug --debug": "--debug: is given twice",
     "--languages=[en,fr": "--languages: found '[en,fr' (expected ',' or ']'",

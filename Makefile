@@ -1,7 +1,7 @@
 # make train      everything from a bare machine (Python 3.11) to test WER and BLEU on mini-CoVoST
 # make test       everything from a bare machine to the test suite's result
 # make test-fast  those tests that start no process
-# make recipes    every recipe of the paper on mini-CoVoST, and a report of all of them (2 hours)
+# make study      all recipes and baselines on mini-CoVoST with three seeds, and a report (hours)
 # make install    the set-up that all need
 # make docs       the documentation's site, in docs/_build/html; the schema of experiment files
 # make lint       ruff's format and lint, mypy's types
@@ -17,7 +17,7 @@ export MPLCONFIGDIR := $(CURDIR)/.cache/matplotlib
 
 CORPUS := data/mini_covost/mini_covost.json
 
-.PHONY: install train recipes test test-fast docs lint clean
+.PHONY: install train study test test-fast docs lint clean
 
 install: $(INSTALLED)
 
@@ -30,26 +30,11 @@ $(INSTALLED): requirements.txt requirements-hf.txt requirements-dev.txt pyprojec
 $(CORPUS): | $(INSTALLED)
 	$(VENV)/bin/python recipes/CoVoST/make_mini_covost.py data/mini_covost
 
-TRAIN := $(VENV)/bin/python recipes/CoVoST/train.py
-RECIPES := uas usa joint vs_msp vc_msp two_stage by_language
-
 train: $(INSTALLED) $(CORPUS)
-	$(TRAIN) hparams/mini.yaml
+	$(VENV)/bin/python recipes/CoVoST/train.py hparams/mini.yaml
 
-# More epochs than make train has: orders that put less weight on recognition learn later.
-RECIPE := --number_of_epochs=12 --training_steps=1500
-
-recipes: $(RECIPES:%=results/recipes/%/results.json)
-	$(VENV)/bin/python recipes/CoVoST/compare_orders.py $(^D) --output results/recipes/comparison
-
-results/recipes/uas/results.json: | $(INSTALLED) $(CORPUS)
-	$(TRAIN) hparams/mini.yaml $(RECIPE) --output_folder=$(@D)
-
-results/recipes/usa/results.json: | $(INSTALLED) $(CORPUS)
-	$(TRAIN) hparams/mini.yaml $(RECIPE) --order=USA --output_folder=$(@D)
-
-results/recipes/%/results.json: | $(INSTALLED) $(CORPUS)
-	$(TRAIN) hparams/$*.yaml --base=mini.yaml $(RECIPE) --output_folder=$(@D)
+study: $(INSTALLED) $(CORPUS)
+	$(VENV)/bin/python recipes/CoVoST/study.py recipes/CoVoST/study.yaml --output results/study --jobs 2
 
 # On all cores, a file's tests together in the order of their names: those that train come first.
 PYTEST := $(VENV)/bin/python -m pytest --numprocesses=auto --dist=loadscope --no-loadscope-reorder

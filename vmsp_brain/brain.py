@@ -66,11 +66,11 @@ class VMSPBrain(ResumableBrain):
     hparams : dict
         ``seed``, ``output_folder``, ``encoder_opt_class`` and ``head_opt_class`` (optimizers but
         for their parameters), ``encoder_lr_schedule`` and ``head_lr_schedule`` (SpeechBrain
-        schedulers, called every step), ``gradient_step`` (makes a `GradientStep` of the hierarchy
-        and the encoder's layers), ``decode_every`` (epochs from one validation that decodes to the
-        next), ``valid_search`` and ``test_search`` (keyword arguments of the objectives'
-        ``search``), ``checkpoints_to_keep`` (so many of the best and of the last),
-        ``train_logger``, ``tensorboard_logger``.
+        schedulers, called with an optimizer and the steps so far), ``gradient_step`` (makes a
+        `GradientStep` of the hierarchy and the encoder's layers), ``decode_every`` (epochs from one
+        validation that decodes to the next), ``valid_search`` and ``test_search`` (keyword
+        arguments of the objectives' ``search``), ``checkpoints_to_keep`` (so many of the best and
+        of the last), ``train_logger``, ``tensorboard_logger``.
     run_opts, checkpointer, ...
         As for SpeechBrain's Brain.
     """
@@ -176,8 +176,8 @@ class VMSPBrain(ResumableBrain):
             return
         if products is not None and products.isfinite().all():
             self.products.add(products)
-        self.hparams.encoder_lr_schedule(self.optimizers_dict["encoder"])
-        self.hparams.head_lr_schedule(self.optimizers_dict["heads"])
+        self.hparams.encoder_lr_schedule(self.optimizers_dict["encoder"], self.optimizer_step)
+        self.hparams.head_lr_schedule(self.optimizers_dict["heads"], self.optimizer_step)
         self.optimizers_step()
         if plan.shows:
             self.monitor.write_lambdas(self.hierarchy.lambdas, self.optimizer_step)

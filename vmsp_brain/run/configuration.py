@@ -106,16 +106,16 @@ def _values(document: Mapping[str, Any]) -> dict[str, str]:
 
 
 def _say_how_it_goes_on(epochs: int, now: Mapping[str, Any]) -> None:
-    """A run that is made longer keeps its schedules, which may have ended."""
+    """A run that is made longer keeps its schedules, whose fall may have ended."""
     if now["number_of_epochs"] <= epochs:
         return
     print(f"Training goes on to epoch {now['number_of_epochs']} in place of {epochs}.")
     ends: dict[int, list[str]] = {}
     for leaf in leaves(now):
-        if leaf.key == "num_training_steps":
+        if leaf.key == "total_steps":
             ends.setdefault(leaf.value, []).append(leaf.path.partition("[")[0])
     for step, schedules in ends.items():
         print(
-            f"{', '.join(schedules)}: as before, to zero at step {step}; nothing more is learned "
-            "from there on. For a longer fall start another run with --init_from."
+            f"{', '.join(schedules)}: as before, down by step {step}; little more is learned from "
+            "there on. For a longer schedule start another run with --init_from."
         )

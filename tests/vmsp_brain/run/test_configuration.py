@@ -15,7 +15,7 @@ from vmsp_brain.run.folder import RunFolder
 YAML = """
 seed: 1
 number_of_epochs: 2
-training_steps: 10
+decay_steps: 6
 output_folder: {folder}
 save_folder: !ref <output_folder>/save
 tokenizer_folder: !ref <output_folder>/tokenizers
@@ -25,10 +25,12 @@ sizes:
 first_stage: !ref <number_of_epochs> // 2
 optimizer: !name:torch.optim.Adam
     lr: !ref <seed>
-schedule: !new:speechbrain.nnet.schedulers.LinearWarmupScheduler
-    initial_value: 0.1
-    num_warmup_steps: 2
-    num_training_steps: !ref <training_steps>
+schedule: !new:speechbrain.nnet.schedulers.TriStageLRSchedule
+    lr: 0.1
+    warmup_steps: 2
+    hold_steps: 2
+    decay_steps: !ref <decay_steps>
+    total_steps: !ref <decay_steps> + 4
 checkpointer: !new:vmsp_brain.run.checkpoints.AtomicCheckpointer
     checkpoints_dir: !ref <save_folder>
     recoverables:
@@ -74,8 +76,8 @@ def test_a_run_may_be_made_longer_and_says_when_its_schedules_end(run, path, cap
     go_on(run, path, "{number_of_epochs: 3}")
     printed = capsys.readouterr().out
     assert "Training goes on to epoch 3 in place of 2." in printed
-    assert "schedule: as before, to zero at step 10; nothing more is learned" in printed
-    assert printed.count("to zero") == 1
+    assert "schedule: as before, down by step 10; little more is learned" in printed
+    assert printed.count("down by") == 1
     assert RunFolder(run.folder).settings["number_of_epochs"] == 3
     go_on(RunFolder(run.folder), path, "{number_of_epochs: 3}")
     assert capsys.readouterr().out == ""
@@ -93,7 +95,7 @@ def test_more_epochs_that_change_what_was_trained_are_refused(run, path):
         ("seed: 2", r"seed: was 1, is now 2"),
         ("sizes: {width: 16}", r"sizes\[width\]: was 8, is now 16"),
         ("optimizer: !name:torch.optim.SGD", r"optimizer.*Adam"),
-        ("training_steps: 20", r"schedule\[num_training_steps\]: was 10, is now 20"),
+        ("decay_steps: 16", r"schedule\[total_steps\]: was 10, is now 20"),
     ],
 )
 def test_another_configuration_is_refused_by_key(run, path, overrides, message):

@@ -128,7 +128,6 @@ RATE = Number(least=0, most=10)
 WIDTH = Whole(least=1, most=2**14)
 LAYERS = Whole(least=1, most=1000)
 VOCABULARY = Whole(least=5, most=10**6)  # four tokens are special
-OTHER_SCHEDULE = "with another schedule"
 PRECISION = Choice(("fp32", "bf16", "fp16"))
 
 _PATHS = (
@@ -252,27 +251,12 @@ _TRAINING = (
     ),
     Option(
         "warmup_steps",
-        Whole(least=0),
+        SOME,
         "Optimizer steps over which the learning rates rise to their peak.",
     ),
-    Option(
-        "decay_steps",
-        SOME,
-        "Optimizer steps until the learning rates are at decay_factor.",
-        OTHER_SCHEDULE,
-    ),
-    Option(
-        "decay_factor",
-        POSITIVE_SHARE,
-        "Share of their peak to which the learning rates fall.",
-        OTHER_SCHEDULE,
-    ),
-    Option(
-        "training_steps",
-        SOME,
-        "Optimizer steps until the learning rates are zero.",
-        file="mini.yaml",
-    ),
+    Option("hold_steps", Whole(least=0), "Optimizer steps for which they stay there."),
+    Option("decay_steps", SOME, "Optimizer steps over which they then fall to decay_factor."),
+    Option("decay_factor", POSITIVE_SHARE, "Share of their peak to which they fall."),
     Option("encoder_opt_class[fused]", FLAG, "Makes AdamW's step in one kernel.", file="mini.yaml"),
     Option("head_opt_class[fused]", FLAG, "Makes AdamW's step in one kernel.", file="mini.yaml"),
 )
@@ -557,11 +541,6 @@ RELATIONS = (
         ("conformer[kernel_size]",),
         lambda size: size % 2 == 1,
         "an odd number, such as 31",
-    ),
-    Relation(
-        ("warmup_steps", "decay_steps"),
-        lambda rise, fall: rise < fall,
-        "a decay_steps above warmup_steps, for it counts from the first step",
     ),
     Relation(
         ("ckpt_interval_minutes", "ckpt_interval_steps"),

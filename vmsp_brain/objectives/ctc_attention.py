@@ -1,4 +1,4 @@
-"""Speech recognition: CTC and an attention decoder, trained together and decoded together."""
+"""CTC and an attention decoder, trained together and decoded together."""
 
 from typing import Any
 
@@ -14,15 +14,16 @@ from vmsp_brain.objectives.ctc_scores import CTCScorer
 
 
 class CTCAttentionObjective(AttentionObjective):
-    """An attention decoder and a CTC output over the same vocabulary (``asr/<language>``).
+    """An attention decoder and a CTC output over the same vocabulary.
 
     The loss is ``ctc_weight`` x CTC + (1 - ``ctc_weight``) x attention (Watanabe et al., Hybrid
-    CTC/Attention Architecture for End-to-End Speech Recognition, 2017).
+    CTC/Attention Architecture for End-to-End Speech Recognition, 2017); for translation as well
+    (Yan et al., CTC Alignments Improve Autoregressive Translation, 2023).
 
     Arguments
     ---------
     ctc_weight : float
-        Share of CTC in the loss, between 0 and 1.
+        Share of CTC in the loss, between 0 and 1. With 0 there is no CTC output, whatever the next.
     ctc_weight_decode : float
         Share of CTC's score in beam search, between 0 (none) and 1.
     **attention
@@ -51,10 +52,13 @@ class CTCAttentionObjective(AttentionObjective):
             )
         self.ctc_weight = ctc_weight
         self.ctc_weight_decode = ctc_weight_decode
-        self.ctc = Linear(attention["vocab_size"], input_size=attention["d_model"])
-        nn.init.xavier_normal_(self.ctc.w.weight)
+        if ctc_weight:
+            self.ctc = Linear(attention["vocab_size"], input_size=attention["d_model"])
+            nn.init.xavier_normal_(self.ctc.w.weight)
 
     def _loss(self, frames: Frames, tokens: Tensor, counts: Tensor) -> Tensor:
+        if not self.ctc_weight:
+            return super()._loss(frames, tokens, counts)
         ctc = ctc_loss(
             self.ctc(frames.data).float().log_softmax(-1),
             tokens,
@@ -67,7 +71,7 @@ class CTCAttentionObjective(AttentionObjective):
 
     def scorer(self) -> ScorerBuilder | None:
         """CTC's prefix score, label by label."""
-        if self.ctc_weight_decode == 0:
+        if not (self.ctc_weight and self.ctc_weight_decode):
             return None
         return ScorerBuilder(
             full_scorers=[CTCScorer(ctc_fc=self.ctc, blank_index=BLANK, eos_index=EOS)],

@@ -1,6 +1,7 @@
 """The recognition loss is a mixture of CTC and attention; both take part in the search."""
 
 import copy
+from functools import partial
 
 import pytest
 import torch
@@ -12,7 +13,7 @@ from tests.helpers.small_models import noise, overfit, small_encoder
 from vmsp_brain.data.tokenizers import BLANK
 from vmsp_brain.encoders import Frames
 from vmsp_brain.names import text_key
-from vmsp_brain.objectives import CTCAttentionObjective
+from vmsp_brain.objectives import AttentionObjective, CTCAttentionObjective
 
 NAME = "asr/fr"
 TARGETS = [[5, 6, 6, 8, 9], [10, 4], [12, 12, 13]]
@@ -164,6 +165,24 @@ def test_ctc_takes_part_in_the_search_with_its_weight(overfitted):
 def test_without_weight_ctc_is_not_computed():
     assert objective(ctc_weight_decode=0.0).scorer() is None
     assert objective(ctc_weight_decode=0.4).scorer().weights["ctc"] == 0.4
+
+
+def test_with_weight_0_it_is_the_attention_objective_to_the_bit():
+    """Same draws, same parameters: a recipe without CTC on translation stays what it was."""
+    made = []
+    for kind in (AttentionObjective, partial(CTCAttentionObjective, ctc_weight=0.0)):
+        torch.manual_seed(3)
+        made.append((kind(name=NAME, source="fr", vocab_size=20, d_model=16), torch.rand(1)))
+    (plain, following), (without, next_draw) = made
+    assert torch.equal(following, next_draw)
+    assert without.scorer() is None
+    state = plain.state_dict()
+    assert state.keys() == without.state_dict().keys()
+    assert all(torch.equal(tensor, state[name]) for name, tensor in without.state_dict().items())
+    frames = random_frames()
+    assert torch.equal(
+        plain.loss(frames, batch_of(TARGETS)), without.loss(frames, batch_of(TARGETS))
+    )
 
 
 @pytest.mark.parametrize("weight", [-0.1, 1.1])

@@ -373,7 +373,7 @@ _MODEL = (
         DROPPED,
         "Label smoothing of the attention loss.",
     ),
-    Option("objectives[recognition][ctc_weight]", SHARE, "CTC's share of the loss."),
+    Option("objectives[recognition][ctc_weight]", SHARE, "CTC's share of the loss; 0: no CTC."),
     Option("objectives[recognition][ctc_weight_decode]", SHARE, "CTC's share of a beam's score."),
     Option("objectives[translation][num_layers]", LAYERS, "Layers of each decoder."),
     Option(
@@ -383,6 +383,8 @@ _MODEL = (
         file="mini.yaml",
     ),
     Option("objectives[translation][label_smoothing]", DROPPED, "Label smoothing of the loss."),
+    Option("objectives[translation][ctc_weight]", SHARE, "CTC's share of the loss; 0: no CTC."),
+    Option("objectives[translation][ctc_weight_decode]", SHARE, "CTC's share of a beam's score."),
 )
 
 _PRETRAINED = (

@@ -36,12 +36,17 @@ def make_brain(
     gradient_step: Callable[..., GradientStep] = GradientStep,
     hparams: Mapping | None = None,
     checkpointer: Checkpointer | None = None,
+    heads: Mapping | None = None,
     **run_opts,
 ) -> VMSPBrain:
     """A small Brain, its levels given by an order of the paper or one by one."""
     shared = small_encoder_of(encoder, **(encoder_options or {}))
     objectives = small_objectives(
-        languages, pairs, vocab_size=VOCABULARY, ssl=partial(small_ssl, ssl, shared)
+        languages,
+        pairs,
+        vocab_size=VOCABULARY,
+        ssl=partial(small_ssl, ssl, shared),
+        **(heads or {}),
     )
     if isinstance(order, str):
         weighting = MoDoWeighting(gamma=GAMMA, rho=0.1)

@@ -1,9 +1,10 @@
 """Models small enough to be built and trained in a test."""
 
 import importlib
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import torch
 from speechbrain.dataio.batch import PaddedBatch
@@ -87,15 +88,20 @@ def small_objectives(
     d_model: int = 16,
     vocab_size: int = 20,
     ssl: Callable[[], nn.Module] | None = None,
+    recognition: Mapping[str, Any] | None = None,
+    translation: Mapping[str, Any] | None = None,
+    **options: Any,
 ) -> nn.ModuleDict:
-    """Heads over a `small_encoder`, by name."""
+    """Heads over a `small_encoder`, by name; options are those of each task, and of all."""
     decoder = {"vocab_size": vocab_size, "d_model": d_model, "num_layers": 1, "d_ffn": 32}
+    own = {"ctc_weight": 0.0, **(translation or {})}
     return multilingual_objectives(
         languages,
         pairs,
-        recognition=partial(CTCAttentionObjective, **decoder),
-        translation=partial(AttentionObjective, **decoder),
+        recognition=partial(CTCAttentionObjective, **decoder, **(recognition or {})),
+        translation=partial(CTCAttentionObjective, **decoder, **own),
         ssl=ssl or partial(small_wav2vec2, d_model),
+        **options,
     )
 
 

@@ -26,13 +26,13 @@ from vmsp_brain.method.rows import gradient_norm
 from vmsp_brain.method.step import GradientStep
 from vmsp_brain.objectives import Objective
 from vmsp_brain.objectives.losses import has_targets
+from vmsp_brain.run.averaging_brain import AveragingBrain
 from vmsp_brain.run.checkpoints import add_states, save_epoch
 from vmsp_brain.run.cost import EpochCost
 from vmsp_brain.run.epoch_sums import EpochProducts
 from vmsp_brain.run.evaluation import Evaluation
 from vmsp_brain.run.out_of_memory import out_of_memory_names_the_batch
 from vmsp_brain.run.primary import epoch_scores, primary_metric
-from vmsp_brain.run.resumable_brain import ResumableBrain
 from vmsp_brain.run.running_means import RunningMeans
 from vmsp_brain.run.scores import results
 from vmsp_brain.watch.monitor import Monitor
@@ -40,7 +40,7 @@ from vmsp_brain.watch.monitor import Monitor
 logger = get_logger(__name__)
 
 
-class VMSPBrain(ResumableBrain):
+class VMSPBrain(AveragingBrain):
     """Trains a shared encoder under a hierarchy of objectives.
 
     A step goes source by source: one encoder forward for each draw, the losses of all objectives of
@@ -251,8 +251,8 @@ class VMSPBrain(ResumableBrain):
         hparams = self.hparams
         search = hparams.test_search if stage == sb.Stage.TEST else hparams.valid_search
         with self.evaluation_ctx:
-            objectives = self.objectives_of[source]
-            return self.evaluation.add(self.modules.encoder, objectives, part, search)
+            objectives = [self.tested.objectives[each.name] for each in self.objectives_of[source]]
+            return self.evaluation.add(self.tested.encoder, objectives, part, search)
 
     def on_stage_start(self, stage: sb.Stage, epoch: int | None = None) -> None:
         """Forget the last evaluation."""

@@ -245,6 +245,12 @@ _TRAINING = (
     Option("weight_decay", RATE, "Weight decay of AdamW."),
     Option("decay_norms_and_biases", FLAG, "Applies weight decay to norms and biases too."),
     Option(
+        "ema_decay",
+        Number(least=0, below=1),
+        "The average's share in the moving average of the weights that is tested and kept.",
+        null="the weights themselves",
+    ),
+    Option(
         "layer_decay",
         POSITIVE_SHARE,
         "Share of an encoder layer's learning rate that the layer below it has.",

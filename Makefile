@@ -3,7 +3,7 @@
 # make test-fast  those tests that start no process
 # make study      all recipes and baselines on mini-CoVoST with three seeds, and a report (hours)
 # make install    the set-up that all need
-# make docs       the documentation's site, in docs/_build/html; the schema of experiment files
+# make docs       the documentation's site, in docs/_build/html; the tutorial's notebook; the schema of experiment files
 # make lint       ruff's format and lint, mypy's types
 # make clean      removes what the others made
 
@@ -58,6 +58,7 @@ $(DOCS_INSTALLED): requirements-docs.txt | $(INSTALLED)
 
 docs: $(DOCS_INSTALLED)
 	$(VENV)/bin/python -m vmsp_brain.run.options.reference hparams/schema.json
+	$(VENV)/bin/python docs/notebook.py
 	rm -rf docs/_build docs/api
 	$(VENV)/bin/sphinx-build --fail-on-warning --keep-going --quiet docs docs/_build/html
 	$(VENV)/bin/python -m pytest -q tests/docs/test_site.py

@@ -1,21 +1,26 @@
-"""The tutorial's commands and snippets, in its order, on a small corpus and with a small model."""
+"""The cells of the tutorial's notebook, in order, on a small corpus and with a small model."""
 
+import contextlib
+import io
 import json
 import os
 import re
 import shlex
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
+from types import ModuleType, SimpleNamespace
+from typing import Any
 
 import pytest
 
 from tests.helpers.commands import ROOT, TINY
-from tests.helpers.corpus import write_clip
 
 pytestmark = pytest.mark.slow
 
-BLOCK = re.compile(r"```(bash|python)\n(.*?)```", re.DOTALL)
+NOTEBOOK = ROOT / "docs" / "tutorial.ipynb"
+BASH = "%%bash -e\n"
 SMALLER = {
     "make_mini_covost.py": ["--train=24", "--dev=3", "--test=3"],
     "train.py": [*TINY, "--asr_vocab_size=50", "--st_vocab_size=60"],
@@ -23,20 +28,29 @@ SMALLER = {
 """What is added to the commands, so that they end in seconds."""
 
 
-def run_block(kind: str, text: str, folder: Path) -> str:
-    """Run a block; what it printed."""
-    if kind == "bash":
-        name, *words = shlex.split(text)
-        assert name == "python"
-        arguments = [*words, *SMALLER.get(Path(words[0]).name, [])]
-    else:
-        arguments = ["-c", text]
+def run_command(line: str) -> str:
+    """Run a line of a cell of bash; what it printed."""
+    name, *words = shlex.split(line)
+    assert name == "python"
+    arguments = [*words, *SMALLER.get(Path(words[0]).name, [])]
     environment = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": str(ROOT)}
     done = subprocess.run(
-        [sys.executable, *arguments], cwd=folder, env=environment, capture_output=True, text=True
+        [sys.executable, *arguments], env=environment, capture_output=True, text=True
     )
-    assert done.returncode == 0, f"{text}\n{done.stdout}{done.stderr}"
+    assert done.returncode == 0, f"{line}\n{done.stdout}{done.stderr}"
     return done.stdout
+
+
+def run_cells(names: dict[str, Any]) -> Iterator[str]:
+    """Run the notebook; what each command, and each cell of Python, printed."""
+    for cell in json.loads(NOTEBOOK.read_text(encoding="utf-8"))["cells"]:
+        text = "".join(cell["source"])
+        if cell["cell_type"] == "code" and text.startswith(BASH):
+            yield from map(run_command, text.removeprefix(BASH).replace("\\\n", "").splitlines())
+        elif cell["cell_type"] == "code":
+            with contextlib.redirect_stdout(io.StringIO()) as printed:
+                exec(text, names)
+            yield printed.getvalue()
 
 
 @pytest.fixture(scope="module")
@@ -45,13 +59,12 @@ def printed(tmp_path_factory) -> tuple[Path, list[str]]:
     folder = tmp_path_factory.mktemp("tutorial")
     for name in ("recipes", "hparams"):
         (folder / name).symlink_to(ROOT / name)
-    write_clip(folder / "my_speech.wav")
-    blocks = BLOCK.findall((ROOT / "docs" / "tutorial.md").read_text(encoding="utf-8"))
-    runs = []
-    for kind, text in blocks:
-        commands = text.strip().splitlines() if kind == "bash" else [text]
-        runs += [run_block(kind, command, folder) for command in commands]
-    return folder, runs
+    display = SimpleNamespace(Image=lambda path: len(Path(path).read_bytes()), display=print)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(folder)
+        patch.setitem(sys.modules, "IPython", ModuleType("IPython"))
+        patch.setitem(sys.modules, "IPython.display", display)
+        return folder, list(run_cells({}))
 
 
 def test_the_tutorial_leaves_what_it_says(printed):

@@ -25,7 +25,7 @@ from vmsp_brain.method.hierarchy import Hierarchy
 from vmsp_brain.method.rows import gradient_norm
 from vmsp_brain.method.step import GradientStep
 from vmsp_brain.objectives import Objective
-from vmsp_brain.objectives.losses import has_targets
+from vmsp_brain.objectives.losses import has_targets, read_losses
 from vmsp_brain.run.averaging_brain import AveragingBrain
 from vmsp_brain.run.checkpoints import add_states, save_epoch
 from vmsp_brain.run.cost import EpochCost
@@ -113,7 +113,7 @@ class VMSPBrain(AveragingBrain):
         should_step = (self.step % self.grad_accumulation_factor) == 0
         self.on_fit_batch_start(batch, should_step)
         self.seed_from(self.epoch, self.step)
-        losses = self.collect_gradients(batch.to(self.device))
+        losses = self.collect_gradients(batch.to(self.device, non_blocking=True))
         finite = self._finite(losses)
         if should_step:
             self.combine_gradients()
@@ -126,22 +126,22 @@ class VMSPBrain(AveragingBrain):
     def collect_gradients(self, batch: MultilingualBatch) -> list[dict[str, float]]:
         """Differentiate every loss of one (micro-)batch; each draw's losses."""
         self.gradient.begin(self.epoch, self.optimizer_step)
-        collected: list[dict[str, Tensor]] = []
+        scales = 1.0 / self.grad_accumulation_factor, self.scaler.get_scale()
+        collected: list[dict[str, Tensor]] = [{} for _ in batch.draws]
         for draw, sources in enumerate(batch.draws):
-            collected.append({})
             for source, part in sources.items():
                 with out_of_memory_names_the_batch(source, part):
-                    collected[draw] |= self._collect_source(draw, source, part)
-        # Read at the end: each reading waits for the device.
-        return [{name: float(loss) for name, loss in draw.items()} for draw in collected]
+                    collected[draw] |= self._collect_source(draw, source, part, scales)
+        return read_losses(collected)
 
-    def _collect_source(self, draw: int, source: str, part: PaddedBatch) -> dict[str, Tensor]:
+    def _collect_source(
+        self, draw: int, source: str, part: PaddedBatch, scales: tuple[float, float]
+    ) -> dict[str, Tensor]:
         trained = self.hierarchy.trained(self.epoch)
         heard = (objective for objective in self.objectives_of[source] if objective.name in trained)
         objectives = [objective for objective in heard if has_targets(objective, part)]
         if not objectives:
             return {}
-        scales = 1.0 / self.grad_accumulation_factor, self.scaler.get_scale()
         with self.training_ctx, self.gradient.forward(draw, len(objectives), *scales) as forward:
             frames = objectives[0].encode(self.modules.encoder, part)
 
@@ -246,7 +246,7 @@ class VMSPBrain(AveragingBrain):
         """Losses of one source's batch, and the hypotheses of its objectives that make text."""
         if self.termination.requested:
             self.stop_evaluation_if_requested(stage)
-        [(source, part)] = batch.to(self.device).draws[0].items()
+        [(source, part)] = batch.to(self.device, non_blocking=True).draws[0].items()
         self.seed_from(0, self.step)  # the same masks in every epoch
         hparams = self.hparams
         search = hparams.test_search if stage == sb.Stage.TEST else hparams.valid_search

@@ -13,7 +13,7 @@ from speechbrain.processing.features import InputNormalization
 from torch import Tensor, nn
 
 from vmsp_brain.audio import SAMPLE_RATE
-from vmsp_brain.encoders.filter_banks import normalized_filter_banks
+from vmsp_brain.encoders.filter_banks import constants_follow, normalized_filter_banks
 from vmsp_brain.encoders.interface import Encoder, Frames
 
 
@@ -63,6 +63,7 @@ class ConformerEncoder(Encoder):
     ) -> None:
         super().__init__()
         self.features = features
+        constants_follow(features)
         self.normalize = normalize or InputNormalization(norm_type="sentence")
         self.front_end = front_end
         self.conformer = conformer

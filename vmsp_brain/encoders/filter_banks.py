@@ -30,3 +30,15 @@ def normalized_filter_banks(
         # Half a frame less, for SpeechBrain's mask rounds 52/201 of 201 frames up to 53.
         relative = (lengths - 0.5) / filter_banks.shape[1]
         return Frames(normalize(filter_banks, relative), lengths)
+
+
+def constants_follow(features: nn.Module) -> None:
+    """Let the constants of SpeechBrain's filter banks move to a device with the module.
+
+    They are plain attributes there, copied at every call, for which the CPU waits.
+    """
+    for module in features.modules():
+        constants = {key: value for key, value in vars(module).items() if torch.is_tensor(value)}
+        for name, value in constants.items():
+            delattr(module, name)
+            module.register_buffer(name, value, persistent=False)

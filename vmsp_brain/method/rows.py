@@ -6,6 +6,7 @@ the cross-Gramian J(ξ1) J(ξ2)^T, and the update is the mean over the draws of 
 held layer by layer: what is a sum over parameters is a sum over layers.
 """
 
+import itertools
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 
@@ -22,6 +23,8 @@ DRAWS = 2
 
 class GradientRows:
     """The rows of J(ξ1) and J(ξ2), or of what a sketch makes of them, in float32.
+
+    Their memory is kept from step to step, until it is freed.
 
     Arguments
     ---------
@@ -44,12 +47,13 @@ class GradientRows:
     def __init__(self, objectives: Sequence[str]) -> None:
         self.index = {name: row for row, name in enumerate(objectives)}
         self._blocks: dict[str, Tensor] = {}  # by layer, (DRAWS, M, P of the layer)
+        self._written: dict[str, set[tuple[int, int]]] = {}  # by layer, the rows of this step
         self._crossed: dict[str, Tensor] = {}  # by layer, J(ξ1) J(ξ2)^T, once it was asked for
 
     @property
     def layers(self) -> list[str]:
         """The layers that have rows."""
-        return list(self._blocks)
+        return list(self._written)
 
     def add(
         self,
@@ -58,6 +62,7 @@ class GradientRows:
         layer: str,
         gradients: Sequence[Tensor],
         scale: float = 1.0,
+        counts: Tensor | None = None,
     ) -> None:
         """Add one objective's gradient on one draw to its row.
 
@@ -73,18 +78,41 @@ class GradientRows:
             In the order of the layer's parameters.
         scale : float
             Multiplies the gradients: undoes a gradient scaler, or averages over micro-batches.
+        counts : Tensor, optional
+            See `where_it_counts`; they count, if it is not given.
         """
         sizes = [gradient.numel() for gradient in gradients]
-        row = self._block(layer, sum(sizes), gradients[0].device)[draw, self.index[objective]]
+        row = draw, self.index[objective]
+        parts = self._block(layer, sum(sizes), gradients[0].device)[row].split(sizes)
+        written = self._written.setdefault(layer, set())
         self._crossed.pop(layer, None)
-        for part, gradient in zip(row.split(sizes), gradients, strict=True):
-            part.add_(gradient.flatten(), alpha=scale)
+        if counts is None:
+            counts = torch.ones((), dtype=torch.bool, device=parts[0].device)
+        zero = parts[0].new_zeros(())
+        for part, gradient in zip(parts, gradients, strict=True):
+            flat = gradient.flatten().to(part)
+            if row in written:
+                part.add_(torch.where(counts, flat, zero), alpha=scale)
+            else:
+                torch.where(counts, flat, zero, out=part)
+                if scale != 1.0:
+                    part.mul_(scale)
+        written.add(row)
 
     def _block(self, layer: str, columns: int, device: torch.device) -> Tensor:
         if layer not in self._blocks:
             shape = (DRAWS, len(self.index), columns)
-            self._blocks[layer] = torch.zeros(shape, device=device)
+            self._blocks[layer] = torch.empty(shape, device=device)
         return self._blocks[layer]
+
+    def _whole_block(self, layer: str) -> Tensor:
+        """A layer's block; rows that were not written in this step are zero."""
+        block, written = self._blocks[layer], self._written[layer]
+        for row in itertools.product(range(DRAWS), range(len(self.index))):
+            if row not in written:
+                block[row].zero_()
+                written.add(row)
+        return block
 
     def average(
         self, mean: Mean, columns: Mapping[str, int], device: torch.device, unknown: Iterable[str]
@@ -103,10 +131,15 @@ class GradientRows:
             Objectives whose rows are not known: they are not a number in all processes then.
         """
         self._crossed.clear()
-        blocks = [self._block(layer, size, device) for layer, size in columns.items()]
+        for layer, size in columns.items():
+            self._block(layer, size, device)
+            self._written.setdefault(layer, set())
+        blocks = [self._whole_block(layer) for layer in columns]
         for block in blocks:
-            block[:, [self.index[name] for name in unknown]] = torch.nan
-        self._blocks.update(zip(columns, mean(blocks), strict=True))
+            for name in unknown:
+                block[:, self.index[name]] = torch.nan
+        for block, averaged in zip(blocks, mean(blocks), strict=True):
+            block.copy_(averaged)
 
     def gramian(self, layers: Iterable[str], cross: bool = True) -> Tensor:
         """The Gramian of all objectives over the columns of these layers, (M, M), float64.
@@ -116,7 +149,7 @@ class GradientRows:
         """
         size = len(self.index)
         gramian = self._cross_gramian if cross else self._symmetric_gramian
-        found = [gramian(layer).double() for layer in layers if layer in self._blocks]
+        found = [gramian(layer).double() for layer in layers if layer in self._written]
         total = torch.zeros(size, size, dtype=torch.float64)
         if found:
             total = sum(found, total.to(found[0]))
@@ -124,15 +157,18 @@ class GradientRows:
 
     def _cross_gramian(self, layer: str) -> Tensor:
         if layer not in self._crossed:
-            first, second = self._blocks[layer]
+            first, second = self._whole_block(layer)
             with _whole_float32():
                 self._crossed[layer] = first @ second.T
         return self._crossed[layer]
 
     def _symmetric_gramian(self, layer: str) -> Tensor:
-        mean = self._blocks[layer].mean(0)
+        # Multiplied out, for the mean rows would be a copy of half of all rows.
+        first, second = self._whole_block(layer)
+        cross = self._cross_gramian(layer).double()
         with _whole_float32():
-            return mean @ mean.T
+            own = (first @ first.T).double() + (second @ second.T).double()
+        return (own + cross + cross.T) / DRAWS**2
 
     def products(self) -> dict[str, Tensor]:
         """By layer, (M, M + 1), float64, where the rows are: J(ξ1) J(ξ2)^T, made symmetric, and in
@@ -142,7 +178,8 @@ class GradientRows:
         rows without bias; the last column has the noise besides.
         """
         found = {}
-        for layer, block in self._blocks.items():
+        for layer in self._written:
+            block = self._whole_block(layer)
             cross = self._cross_gramian(layer).double()
             squares = torch.linalg.vector_norm(block, dim=2).double().square().mean(0)
             found[layer] = torch.cat([(cross + cross.T) / 2, squares.unsqueeze(1)], dim=1)
@@ -158,14 +195,19 @@ class GradientRows:
         weights : Tensor
             w, (M,), in the order of the rows.
         """
-        block = self._blocks[layer]
+        block = self._whole_block(layer)
         weights = weights.to(block) / DRAWS
         return weights @ block[0] + weights @ block[1]
 
     def clear(self) -> None:
         """Forget all gradients."""
-        self._blocks.clear()
+        self._written.clear()
         self._crossed.clear()
+
+    def free(self) -> None:
+        """Forget all gradients, and give their memory back."""
+        self.clear()
+        self._blocks.clear()
 
 
 @contextmanager
@@ -178,6 +220,19 @@ def _whole_float32() -> Iterator[None]:
         yield
     finally:
         matmul.fp32_precision = precision
+
+
+def where_it_counts(counts: Tensor, gradients: Sequence[Tensor | None]) -> list[Tensor | None]:
+    """Gradients, or zeros in their place, without waiting to know which.
+
+    Arguments
+    ---------
+    counts : Tensor
+        Whether they count, a boolean scalar on their device.
+    gradients : list of Tensor or None
+        None where a parameter was not reached.
+    """
+    return [None if each is None else torch.where(counts, each, 0.0) for each in gradients]
 
 
 def accumulate(

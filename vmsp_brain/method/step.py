@@ -26,7 +26,7 @@ from vmsp_brain.method.cuts import Gradients, GraphCut, cut_after, cut_before, w
 from vmsp_brain.method.hierarchy import Hierarchy
 from vmsp_brain.method.jackknife import GroupedSums
 from vmsp_brain.method.layer_selection import LayerSelection
-from vmsp_brain.method.rows import DRAWS, GradientRows, Mean, accumulate
+from vmsp_brain.method.rows import DRAWS, GradientRows, Mean, accumulate, where_it_counts
 from vmsp_brain.method.sketch import Sketch
 
 MEASURING_SKETCH = 4096
@@ -83,6 +83,8 @@ class Forward:
         Below each layer from the boundary on, and after the last; none for a single loss.
     gradients : dict
         By objective, of the loss with respect to what left the last layer.
+    finite : dict
+        By objective, whether the loss is, a scalar on its device.
     """
 
     draw: int
@@ -91,6 +93,7 @@ class Forward:
     loss_scale: float = 1.0
     cuts: list[GraphCut] = field(default_factory=list)
     gradients: dict[str, Gradients] = field(default_factory=dict)
+    finite: dict[str, Tensor] = field(default_factory=dict)
 
 
 class GradientStep:
@@ -172,7 +175,9 @@ class GradientStep:
         self.measure_every = measure_every
         self.rows = GradientRows(hierarchy.objectives)
         self.sketched_rows = GradientRows(hierarchy.objectives)
-        self.left_out: set[str] = set()  # objectives with a loss that was not finite
+        self._unread: list[tuple[str, Tensor]] = []  # of each loss, whether it is finite ...
+        self._read: dict[str, list[bool]] = {}  # ... and by objective, once that was read
+        self._heads: dict[str, Sequence[Parameter]] = {}  # by objective that had a loss
         self._losses: dict[str, list[Tensor]] = {}  # by objective, if any λ depends on them
         self.keeps_rows = sketch_size is None
         self.sketch = Sketch(sketch_size or MEASURING_SKETCH)
@@ -238,8 +243,8 @@ class GradientStep:
     def add(self, forward: Forward, name: str, loss: Tensor, head: Sequence[Parameter]) -> None:
         """Differentiate one loss of a forward; after the last one, the encoder's graph is free.
 
-        The head's own gradient, unweighted, goes to its ``.grad``. A loss that is not finite is
-        left out, and its objective noted in ``left_out``.
+        The head's own gradient, unweighted, goes to its ``.grad``. The gradient of a loss that is
+        not finite counts as zero, on the device: `left_out` asks it, once for all of a step.
 
         Arguments
         ---------
@@ -260,20 +265,22 @@ class GradientStep:
         forward.num_losses -= 1
         if self.hierarchy.takes_losses:
             self._losses.setdefault(name, []).append(loss.detach() / forward.loss_scale)
-        if not loss.isfinite():
-            self.left_out.add(name)
+        finite = loss.detach().isfinite()
+        forward.finite[name] = finite
+        self._unread.append((name, finite))
+        self._heads[name] = head
+        leaves = forward.cuts[-1].leaves if forward.cuts else []
+        shared = self.shared
+        gradients = torch.autograd.grad(loss, [*head, *leaves, *shared], allow_unused=True)
+        end = len(gradients) - len(shared)
+        of_head = where_it_counts(finite, gradients[: len(head)])
+        accumulate(head, of_head, forward.average / DRAWS)
+        if forward.cuts:
+            self._check_way(name, gradients[end:])
+            forward.gradients[name] = gradients[len(head) : end]
         else:
-            leaves = forward.cuts[-1].leaves if forward.cuts else []
-            shared = self.shared
-            gradients = torch.autograd.grad(loss, [*head, *leaves, *shared], allow_unused=True)
-            end = len(gradients) - len(shared)
-            accumulate(head, gradients[: len(head)], forward.average / DRAWS)
-            if forward.cuts:
-                self._check_way(name, gradients[end:])
-                forward.gradients[name] = gradients[len(head) : end]
-            else:
-                for layer, of_layer in self._by_layer(gradients[end:]):
-                    self._add_layer(forward, name, layer, of_layer)
+            for layer, of_layer in self._by_layer(gradients[end:]):
+                self._add_layer(forward, name, layer, of_layer)
         if forward.cuts and not forward.num_losses:
             self._descend(forward)
 
@@ -294,11 +301,13 @@ class GradientStep:
                 self._add_layer(forward, name, layer, passed[: len(parameters)])
                 self._check_way(name, passed[end:])
                 gradients[name] = passed[len(parameters) : end]
-        if self.plan.boundary and gradients:
+        if self.plan.boundary:
             below = [p for _, parameters in layers[: self.plan.boundary] for p in parameters]
             weights = [self._weight(name, layers[0][0]) for name in gradients]
-            total = weighted_sum(list(gradients.values()), weights)
-            sums = forward.cuts.pop().backward(total, below)
+            finite = [forward.finite[name] for name in gradients]
+            counting = map(where_it_counts, finite, gradients.values())
+            sums = forward.cuts.pop().backward(weighted_sum(list(counting), weights), below)
+            sums = where_it_counts(torch.stack(finite).any(), sums)
             accumulate(below, sums, forward.average / DRAWS)
 
     def _by_layer(self, gradients: Gradients) -> Iterator[tuple[str, Gradients]]:
@@ -313,19 +322,20 @@ class GradientStep:
         """One loss's gradient of one layer: into its row, into a sketch, into ``.grad``."""
         if all(gradient is None for gradient in gradients):
             return
-        parameters = self.parameters[layer]
+        parameters, finite = self.parameters[layer], forward.finite[name]
         scale = forward.average / forward.loss_scale
         whole = [
             torch.zeros_like(parameter) if gradient is None else gradient
             for parameter, gradient in zip(parameters, gradients, strict=True)
         ]
         if layer in self.plan.kept:
-            self.rows.add(forward.draw, name, layer, whole, scale)
+            self.rows.add(forward.draw, name, layer, whole, scale, finite)
         else:
-            accumulate(parameters, gradients, self._weight(name, layer) * forward.average / DRAWS)
+            counting = where_it_counts(finite, gradients)
+            accumulate(parameters, counting, self._weight(name, layer) * forward.average / DRAWS)
         if layer in self.plan.sketched:
             sketched = self.sketch(layer, whole)
-            self.sketched_rows.add(forward.draw, name, layer, [sketched], scale)
+            self.sketched_rows.add(forward.draw, name, layer, [sketched], scale, finite)
 
     def _check_way(self, name: str, gradients: Gradients) -> None:
         for layer, reached in self._by_layer(gradients):
@@ -335,6 +345,20 @@ class GradientStep:
                     f"encoder's {layer} around the layers above it. Give it a source of its own, "
                     "or compute its loss from the encoder's hidden states alone."
                 )
+
+    @property
+    def left_out(self) -> list[str]:
+        """Objectives with a loss that was not finite; waits for the device, once."""
+        return [name for name, finite in self._finite().items() if not all(finite)]
+
+    def _finite(self) -> dict[str, list[bool]]:
+        """By objective, of each of its losses in this step, whether it is finite."""
+        if self._unread:
+            names, finite = zip(*self._unread, strict=True)
+            for name, known in zip(names, torch.stack(finite).tolist(), strict=True):
+                self._read.setdefault(name, []).append(known)
+            self._unread.clear()
+        return self._read
 
     def gramians(self, mean: Mean = list) -> list[Tensor]:
         """Each level's Gramian over the selected layers; empty if λ rests in this step.
@@ -440,8 +464,12 @@ class GradientStep:
         self.hierarchy.record_squares(sample.map(squares))
 
     def combine(self, loss_scale: float = 1.0) -> None:
-        """Combine the kept rows by the hierarchy's weights into ``.grad``; forget all rows."""
+        """Combine the kept rows by the hierarchy's weights into ``.grad``; forget all rows.
+
+        What no finite loss reached has no gradient: an optimizer leaves it alone.
+        """
         weights = self.hierarchy.weights(self.epoch) * loss_scale
+        weights = weights.to(self.shared[0].device, torch.float32, non_blocking=True)
         for layer in self.rows.layers:
             parameters = self.parameters[layer]
             parts = self.rows.direction(layer, weights).split([p.numel() for p in parameters])
@@ -449,15 +477,26 @@ class GradientStep:
                 parameters,
                 [p.view_as(q).to(q.dtype) for p, q in zip(parts, parameters, strict=True)],
             )
-        self.clear()
+        without = [name for name, finite in self._finite().items() if not any(finite)]
+        unreached = [parameter for name in without for parameter in self._heads[name]]
+        if len(without) == len(self._read):
+            unreached += self.shared
+        for parameter in unreached:
+            parameter.grad = None
+        self._forget()
 
     def clear(self) -> None:
-        """Forget all rows."""
+        """Forget all rows, and give their memory back."""
+        self._forget()
+        self.rows.free()
+        self.sketched_rows.free()
+
+    def _forget(self) -> None:
         self.rows.clear()
         self.sketched_rows.clear()
         self.sketch.clear()
-        self.left_out.clear()
-        self._losses.clear()
+        for kept in (self._unread, self._read, self._heads, self._losses):
+            kept.clear()
 
     def _weight(self, name: str, layer: str) -> float:
         known, uniform = self._weights[name]

@@ -11,7 +11,7 @@ from speechbrain.processing.features import InputNormalization
 from torch import Tensor, nn
 
 from vmsp_brain.encoders import Encoder
-from vmsp_brain.encoders.filter_banks import normalized_filter_banks
+from vmsp_brain.encoders.filter_banks import constants_follow, normalized_filter_banks
 from vmsp_brain.objectives.masking import MaskedFrames, MaskedPrediction
 
 AT_ONCE = 256
@@ -70,6 +70,7 @@ class BestRQObjective(MaskedPrediction):
         super().__init__(latent_size, **masking)
         self.samples_per_frame = samples_per_frame
         self.features = Fbank(n_mels=n_mels)
+        constants_follow(self.features)
         self.normalize = InputNormalization(norm_type="sentence")
         self.stack_size, rest = divmod(samples_per_frame, self.features.compute_STFT.hop_length)
         if rest or not self.stack_size:

@@ -1,8 +1,9 @@
 """The losses of a batch, all from one encoder forward."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
+import torch
 from speechbrain.dataio.batch import PaddedBatch
 from torch import Tensor
 
@@ -43,3 +44,17 @@ def has_targets(objective: Objective, part: PaddedBatch) -> bool:
     the loss, zero, would count in the means."""
     texts = getattr(part, text_key(objective.name), None)  # self-supervision has none
     return texts is None or any(texts)
+
+
+def read_losses(draws: Sequence[Mapping[str, Tensor]]) -> list[dict[str, float]]:
+    """The values of several draws' losses, scalars by objective; waits for the device, once.
+
+    Example
+    -------
+    >>> import torch
+    >>> read_losses([{"asr/fr": torch.tensor(2.0)}, {"ssl": torch.tensor(0.5)}])
+    [{'asr/fr': 2.0}, {'ssl': 0.5}]
+    """
+    losses = [loss for draw in draws for loss in draw.values()]
+    values = iter(torch.stack(losses).tolist() if losses else [])
+    return [{name: next(values) for name in draw} for draw in draws]

@@ -87,6 +87,6 @@ class MaskedPrediction(Objective):
         valid = Frames(torch.empty(len(lengths), max_len), lengths).mask
         chance = torch.rand(valid.shape, device=lengths.device).masked_fill(~valid, 2.0)
         starts = chance < self.mask_start
-        starts[torch.arange(len(starts)), chance.argmin(1)] = True
+        starts[torch.arange(len(starts), device=starts.device), chance.argmin(1)] = True
         spans = F.pad(starts.float(), (self.mask_length - 1, 0)).unsqueeze(1)
         return F.max_pool1d(spans, self.mask_length, stride=1).squeeze(1).bool() & valid

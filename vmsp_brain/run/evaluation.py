@@ -12,7 +12,7 @@ from vmsp_brain import processes
 from vmsp_brain.encoders import Encoder
 from vmsp_brain.names import text_key
 from vmsp_brain.objectives import Objective
-from vmsp_brain.objectives.losses import compute_losses
+from vmsp_brain.objectives.losses import compute_losses, read_losses
 from vmsp_brain.run.running_means import RunningMeans
 from vmsp_brain.run.scores import Hypothesis
 
@@ -66,7 +66,7 @@ class Evaluation:
             if objective.name in self.tokenizers:
                 self._add_tokens(objective.name, objective.search(frames, **search), part)
                 self.samples.setdefault(objective.source, _first_waveform(part))
-        values = {name: loss.item() for name, loss in losses.items()}
+        [values] = read_losses([losses])
         self.losses.add(values)
         return torch.tensor(list(values.values())).mean()
 

@@ -4,6 +4,8 @@ import csv
 import functools
 import json
 import math
+import re
+import uuid
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from io import StringIO
@@ -47,6 +49,8 @@ class RunFolder:
         Results of the test.
     data : Path
         Which manifests it was begun with.
+    tracking : Path
+        The name by which other places know the run.
 
     Example
     -------
@@ -67,6 +71,7 @@ class RunFolder:
         self.scores = self.folder / "results.json"
         self.speakers = self.folder / "speakers.csv"
         self.data = self.folder / "data.json"
+        self.tracking = self.folder / "tracking_id.txt"
 
     @staticmethod
     def is_run(folder: str | Path) -> bool:
@@ -150,6 +155,26 @@ class RunFolder:
                 f"{self.data} is damaged: {error}. Remove it if you know that the corpus is as it "
                 "was when the run was begun."
             ) from error
+
+    # ---------------------------------------------------------------- elsewhere
+
+    def tracking_id(self) -> str:
+        """The name by which other places know the run; made when it is first asked for.
+
+        Raises
+        ------
+        ValueError
+            If its file is damaged.
+        """
+        if not self.tracking.exists():
+            write_whole(self.tracking, f"{uuid.uuid4().hex}\n")
+        found = self.tracking.read_text(encoding="utf-8", errors="replace").strip()
+        if not re.fullmatch(r"[0-9a-f]{32}", found):
+            raise ValueError(
+                f"{self.tracking} is damaged: found {found[:40]!r}, expected 32 hex digits. "
+                "Restore it, or remove it to begin another run in W&B and MLflow."
+            )
+        return found
 
     # ---------------------------------------------------------------- results
 

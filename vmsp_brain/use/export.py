@@ -21,7 +21,12 @@ from vmsp_brain.use.model_card import model_card
 WEIGHTS = ("encoder", "objectives")
 
 
-def export_run(run_folder: str | Path, target: str | Path, average: int | None = None) -> None:
+def export_run(
+    run_folder: str | Path,
+    target: str | Path,
+    average: int | None = None,
+    repository: str | None = None,
+) -> None:
     """Write a run's model.
 
     Arguments
@@ -32,6 +37,8 @@ def export_run(run_folder: str | Path, target: str | Path, average: int | None =
         The model's folder; must not exist.
     average : int, optional
         Take the mean of the weights of so many last epochs, in place of the best checkpoint.
+    repository : str, optional
+        The name that the model will have on the hub, for its card.
 
     Raises
     ------
@@ -67,7 +74,7 @@ def export_run(run_folder: str | Path, target: str | Path, average: int | None =
         load_tokenizer(path)  # it is whole
         shutil.copyfile(path, partial / f"{name}.ckpt")
     (partial / "hyperparams.yaml").write_text(text, encoding="utf-8")
-    (partial / "README.md").write_text(model_card(run, checkpoints), encoding="utf-8")
+    (partial / "README.md").write_text(model_card(run, checkpoints, repository), encoding="utf-8")
     put_in_place(partial, target)
 
 

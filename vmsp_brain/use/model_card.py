@@ -1,16 +1,16 @@
 """The model card of an exported run: what it is, what it scored, what it may be used for."""
 
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any, NamedTuple
 
+from huggingface_hub import EvalResult, ModelCardData
 from speechbrain.utils.checkpoints import Checkpoint
 
 from vmsp_brain.run.folder import RunFolder
 
 _CARD = """---
-library_name: speechbrain
-tags: [speech-recognition, speech-translation, multilingual, vm-msp]
-language: [{languages}]
-license: {licence}
+{metadata}
 ---
 
 # {title}
@@ -23,7 +23,7 @@ VM-MSP for SpeechBrain in the order {order}.
 ```python
 from vmsp_brain import SpeechTranslator
 
-model = SpeechTranslator.from_hparams(source="this folder")
+model = SpeechTranslator.from_hparams(source="{source}")
 model.transcribe_file("speech.wav", "{first_language}")
 {translate}```
 
@@ -42,27 +42,41 @@ model.transcribe_file("speech.wav", "{first_language}")
 {licences}
 """
 
-_MINI = (
+
+class _Corpus(NamedTuple):
+    licence: str
+    licence_name: str | None
+    dataset: tuple[str, str]
+    trained: str
+    licences: str
+
+
+_MINI = _Corpus(
     "mit",
+    None,
+    ("mini_covost", "mini-CoVoST (synthetic)"),
     "Trained on mini-CoVoST, a synthetic corpus of eSpeak NG's speech: a demonstration, not a "
     "model of real speech.",
     "The code and the corpus's sentences are MIT.",
 )
-_COVOST = (
+_COVOST = _Corpus(
     "cc-by-nc-4.0",
+    None,
+    ("covost2", "CoVoST 2"),
     "Trained on a corpus in CoVoST 2's layout.",
     "CoVoST 2's translations are CC BY-NC 4.0, Common Voice's speech and sentences CC0; the code "
     "is MIT. If you trained on another corpus, its licence counts: correct this card.",
 )
-
-_OTHER = (
+_OTHER = _Corpus(
     "other",
+    "of-the-training-data",
+    ("manifests", "the trainer's own"),
     "Trained on manifests of the trainer's own.",
     "The code is MIT. The licence of the data that you trained on counts: correct this card.",
 )
 
 
-def model_card(run: RunFolder, checkpoints: list[Checkpoint]) -> str:
+def model_card(run: RunFolder, checkpoints: list[Checkpoint], repository: str | None = None) -> str:
     """The text of README.md.
 
     Arguments
@@ -71,14 +85,18 @@ def model_card(run: RunFolder, checkpoints: list[Checkpoint]) -> str:
         The run.
     checkpoints : list
         Whose weights the model has; the mean of several.
+    repository : str, optional
+        Where it will be on the hub.
     """
     settings = run.settings
-    licence, corpus, licences = _corpus(run)
+    corpus = _corpus(run)
+    report = run.read_report() if len(checkpoints) == 1 and run.scores.exists() else None
     epochs = sorted(checkpoint.meta["epoch"] for checkpoint in checkpoints)
     first_pair = next(iter(settings["pairs"]), None)
     return _CARD.format(
+        metadata=_metadata(run, corpus, report or {}),
+        source=repository or "this folder",
         languages=", ".join(settings["languages"]),
-        licence=licence,
         title=run.folder.resolve().name,
         translation=f" and for the translation {', '.join(settings['pairs'])}"
         if first_pair
@@ -86,15 +104,52 @@ def model_card(run: RunFolder, checkpoints: list[Checkpoint]) -> str:
         order=settings["order"],
         first_language=settings["languages"][0],
         translate=f'model.translate_file("speech.wav", "{first_pair}")\n' if first_pair else "",
-        results=_results(run, averaged=len(checkpoints) > 1),
-        training=f"{corpus} Weights of epoch {', '.join(map(str, epochs))}, seed "
+        results=_results(run, report),
+        training=f"{corpus.trained} Weights of epoch {', '.join(map(str, epochs))}, seed "
         f"{settings['seed']}.",
-        licences=licences,
+        licences=corpus.licences,
     )
 
 
-def _corpus(run: RunFolder) -> tuple[str, str, str]:
-    """Licence, what was trained on, and licences: CoVoST's, unless it is known to be another's."""
+def _metadata(run: RunFolder, corpus: _Corpus, report: dict[str, Any]) -> str:
+    """What the hub reads: it finds models by them, and shows their scores."""
+    settings = run.settings
+    targets = [pair.rpartition("-")[2] for pair in settings["pairs"]]
+    codes = (code.partition("-")[0] for code in [*settings["languages"], *targets])
+    results = list(_eval_results(corpus, report))
+    data = ModelCardData(
+        language=list(dict.fromkeys(codes)),
+        license=corpus.licence,
+        license_name=corpus.licence_name,
+        library_name="speechbrain",
+        pipeline_tag="automatic-speech-recognition",
+        tags=["speech-recognition", "speech-translation", "multilingual", "vm-msp"],
+        metrics=[metric for metric in ("wer", "bleu") if metric in report] or None,
+        model_name=run.folder.resolve().name,
+        eval_results=results or None,
+    )
+    return data.to_yaml()
+
+
+def _eval_results(corpus: _Corpus, report: dict[str, Any]) -> Iterator[EvalResult]:
+    """A score of every language and pair on its test set."""
+    tasks = {"wer": "automatic-speech-recognition", "bleu": "translation"}
+    for metric, task in tasks.items():
+        for part, score in report.get(metric, {}).items():
+            of_characters = metric == "wer" and part in report.get("wer_of_characters", ())
+            yield EvalResult(
+                task_type=task,
+                dataset_type=corpus.dataset[0],
+                dataset_name=corpus.dataset[1],
+                dataset_config=part,
+                dataset_split="test",
+                metric_type="cer" if of_characters else metric,
+                metric_value=round(score, 2),
+            )
+
+
+def _corpus(run: RunFolder) -> _Corpus:
+    """CoVoST, unless it is known to be another."""
     if (Path(run.settings["data_folder"]) / "mini_covost.json").exists():
         return _MINI
     manifests = run.path("manifest_folder")
@@ -102,10 +157,9 @@ def _corpus(run: RunFolder) -> tuple[str, str, str]:
     return _COVOST if prepared else _OTHER
 
 
-def _results(run: RunFolder, averaged: bool) -> str:
-    if averaged or not run.scores.exists():
+def _results(run: RunFolder, report: dict[str, Any] | None) -> str:
+    if report is None:
         return "Not measured; evaluate.py measures them."
-    report = run.read_report()
     search = ", ".join(f"{key} {value}" for key, value in run.settings["test_search"].items())
     lines = [f"On the test set ({search}):"]
     for metric, title in (("wer", "WER, %"), ("bleu", "BLEU")):

@@ -26,6 +26,7 @@ from vmsp_brain.run.folder import RunFolder
 from vmsp_brain.run.results import results_table, score_lines, score_rows
 from vmsp_brain.run.scores import Hypothesis
 from vmsp_brain.watch.plots import draw_conflicts, draw_conflicts_by_layer
+from vmsp_brain.watch.tracking import open_trackers
 
 logger = get_logger(__name__)
 
@@ -39,15 +40,19 @@ class Monitor:
     Arguments
     ---------
     hparams : SimpleNamespace
-        The Brain's: ``output_folder``, ``train_logger`` (SpeechBrain's, a line per epoch) and
-        ``tensorboard_logger``.
+        The Brain's: ``output_folder``, ``train_logger`` (SpeechBrain's, a line per epoch),
+        ``tensorboard_logger`` and, if wanted, ``track`` (see `vmsp_brain.watch.tracking`).
     """
 
     def __init__(self, hparams: SimpleNamespace) -> None:
         self.hparams = hparams
+        places = getattr(hparams, "track", ())
+        self.trackers = open_trackers(places, self._run, self._settings()) if places else []
 
     def write_scalars(self, group: str, values: Mapping[str, float | None], step: int) -> None:
-        """Write values that belong together to TensorBoard; None and what is no number is left out.
+        """Write values that belong together to TensorBoard, and to where else runs are kept.
+
+        None and what is no number is left out.
 
         Arguments
         ---------
@@ -58,10 +63,15 @@ class Monitor:
         step : int
             The optimizer step or the epoch.
         """
-        if if_main_process():
-            for name, value in values.items():
-                if value is not None and not math.isnan(value):
-                    self._writer.add_scalar(numbered_tag(group, name), value, step)
+        if not if_main_process():
+            return
+        known = {
+            n: value for n, value in values.items() if value is not None and not math.isnan(value)
+        }
+        for name, value in known.items():
+            self._writer.add_scalar(numbered_tag(group, name), value, step)
+        for tracker in self.trackers:
+            tracker.write(group, known, step)
 
     @property
     def _run(self) -> RunFolder:
@@ -229,17 +239,19 @@ class Monitor:
             self._writer.add_audio(numbered_tag("sample", language), wav, epoch, SAMPLE_RATE)
 
     def write_hyperparameters(self) -> None:
-        """Write the experiment's numbers and order, and its test scores, for the tab HParams."""
+        """Write the experiment's numbers and order, and its test scores: the run is at its end."""
         report = self._run.read_report()
-        settings = {
-            key: value
-            for key, value in vars(self.hparams).items()
-            if isinstance(value, int | float)
-        }
-        scores = {
-            numbered_tag("test", key): report[key]
-            for key in ("wer_mean", "bleu_mean", "cer_mean", "chrf_mean")
-            if key in report
-        }
-        self._writer.add_hparams({"order": self.hparams.order, **settings}, scores, run_name=".")
+        means = ("wer_mean", "bleu_mean", "cer_mean", "chrf_mean")
+        scores = {key: report[key] for key in means if key in report}
+        tagged = {numbered_tag("test", key): score for key, score in scores.items()}
+        self._writer.add_hparams(self._settings(), tagged, run_name=".")
         self._writer.flush()
+        for tracker in self.trackers:
+            tracker.write("test", scores, getattr(self.hparams, "number_of_epochs", 0))
+            tracker.close()
+
+    def _settings(self) -> dict[str, int | float | str]:
+        """The experiment's numbers and order."""
+        given = vars(self.hparams).items()
+        numbers = {key: value for key, value in given if isinstance(value, int | float)}
+        return {"order": self.hparams.order, **numbers}

@@ -4,6 +4,7 @@ Defaults are in the experiment files alone. A key within another one is written 
 references: ``valid_search[beam_size]``, on the command line ``--valid_search={beam_size: 4}``.
 """
 
+import importlib.util
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -98,6 +99,11 @@ def _is_pair(text: str) -> bool:
         return bool(split_pair(text))
     except ValueError:
         return False
+
+
+def _is_installed(package: str) -> bool:
+    found = importlib.util.find_spec(package)
+    return found is not None and found.origin is not None  # which a mere folder has not
 
 
 def _is_device(text: str) -> bool:
@@ -465,6 +471,15 @@ _DECODING = tuple(
     )
 )
 
+_LOGGING = (
+    Option(
+        "track",
+        ListOf(Choice(("wandb", "mlflow")), "places, of wandb and mlflow"),
+        "Where TensorBoard's curves go too: Weights & Biases, MLflow.",
+        may_change=True,
+    ),
+)
+
 # SpeechBrain's, on the command line alone; max_grad_norm and others of them are keys above.
 _RUN = tuple(
     Option(name, kind, says, null, may_change=True, file="")
@@ -521,6 +536,7 @@ GROUPS = {
     "Model": _MODEL,
     "Pretrained models": _PRETRAINED,
     "Decoding": _DECODING,
+    "Logging": _LOGGING,
     "On the command line alone": _RUN,
 }
 """Every key by its subject, in the order of an experiment's file."""
@@ -572,6 +588,11 @@ RELATIONS = (
         ("device",),
         lambda device: not device.startswith("cuda") or torch.cuda.is_available(),
         "cpu, since PyTorch finds no GPU here",
+    ),
+    Relation(
+        ("track",),
+        lambda places: all(map(_is_installed, places)),
+        "places whose package is installed here: pip install wandb, pip install mlflow",
     ),
 )
 """What must hold beyond the kinds."""

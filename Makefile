@@ -1,29 +1,35 @@
 # make train      everything from a bare machine (Python 3.11) to test WER and BLEU on mini-CoVoST
 # make test       everything from a bare machine to the test suite's result
 # make test-fast  those tests that start no process
+# make test-wheel   a wheel, used in an empty environment
+# make test-lowest  test-fast with the lowest dependencies that the library takes; test-newest: the newest
+# make test-readme  what the README says, command by command, in a clone (an hour)
 # make study      all recipes and baselines on mini-CoVoST with three seeds, and a report (hours)
 # make install    the set-up that all need
 # make docs       the documentation's site, in docs/_build/html; the tutorial's notebook; the schema of experiment files
 # make lint       ruff's format and lint, mypy's types
 # make clean      removes what the others made
+#
+# OPTIONS=--number_of_epochs=1 gives the training of make train, and those of test-readme, more options.
 
 PYTHON ?= $(shell command -v python3.11 || echo python3)
 VENV := .venv
 PIP_OPTIONS := --quiet --no-cache-dir --disable-pip-version-check
 INSTALLED := $(VENV)/.installed
+DEPENDENCIES := --requirement requirements.txt
 # Caches stay inside the checkout.
 export XDG_CACHE_HOME := $(CURDIR)/.cache
 export MPLCONFIGDIR := $(CURDIR)/.cache/matplotlib
 
 CORPUS := data/mini_covost/mini_covost.json
 
-.PHONY: install train study test test-fast docs lint clean
+.PHONY: install train study test test-fast test-lowest test-newest test-readme test-wheel docs lint clean
 
 install: $(INSTALLED)
 
-$(INSTALLED): requirements.txt requirements-hf.txt requirements-dev.txt pyproject.toml
+$(INSTALLED): requirements.txt requirements-lowest.txt requirements-hf.txt requirements-dev.txt pyproject.toml
 	$(PYTHON) -m venv $(VENV)
-	$(VENV)/bin/pip install $(PIP_OPTIONS) --requirement requirements.txt --requirement requirements-dev.txt
+	$(VENV)/bin/pip install $(PIP_OPTIONS) $(DEPENDENCIES) --requirement requirements-dev.txt
 	$(VENV)/bin/pip install $(PIP_OPTIONS) --no-deps --editable .
 	touch $@
 
@@ -31,7 +37,7 @@ $(CORPUS): | $(INSTALLED)
 	$(VENV)/bin/python recipes/CoVoST/make_mini_covost.py data/mini_covost
 
 train: $(INSTALLED) $(CORPUS)
-	$(VENV)/bin/python recipes/CoVoST/train.py hparams/mini.yaml
+	$(VENV)/bin/python recipes/CoVoST/train.py hparams/mini.yaml $(OPTIONS)
 
 study: $(INSTALLED) $(CORPUS)
 	$(VENV)/bin/python recipes/CoVoST/study.py recipes/CoVoST/study.yaml --output results/study --jobs 2
@@ -48,6 +54,18 @@ test: $(INSTALLED)
 
 test-fast: $(INSTALLED)
 	$(PYTEST) -m "not slow"
+
+test-lowest:
+	$(MAKE) test-fast VENV=.venv_lowest DEPENDENCIES="--requirement requirements-lowest.txt"
+
+test-newest:
+	$(MAKE) test-fast VENV=.venv_newest DEPENDENCIES=.
+
+test-readme: $(INSTALLED)
+	OPTIONS="$(OPTIONS)" $(VENV)/bin/python -m pytest -m readme --capture=no tests/docs/test_readme.py
+
+test-wheel:
+	PYTHON="$(PYTHON)" .ci/wheel
 
 # What the site needs is installed here alone.
 DOCS_INSTALLED := $(VENV)/.docs_installed
@@ -69,4 +87,4 @@ lint: $(INSTALLED)
 	$(VENV)/bin/mypy
 
 clean:
-	rm -rf $(VENV) .cache data results docs/_build docs/api
+	rm -rf $(VENV) .venv_lowest .venv_newest .cache data results docs/_build docs/api

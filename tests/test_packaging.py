@@ -27,6 +27,16 @@ def test_the_pinned_versions_are_within_the_librarys_ranges():
         assert {clause.operator for clause in ranges[pin.name].specifier} == {">=", "<"}
 
 
+def test_the_lowest_versions_that_are_tested_are_the_ranges_ends():
+    lowest = (ROOT / "requirements-lowest.txt").read_text(encoding="utf-8").splitlines()[1:]
+    ends = {}
+    for each in map(Requirement, PROJECT["dependencies"]):
+        [least] = [clause.version for clause in each.specifier if clause.operator == ">="]
+        ends[each.name, *each.extras] = f"=={least}"
+    found = {(each.name, *each.extras): str(each.specifier) for each in map(Requirement, lowest)}
+    assert found == ends
+
+
 @pytest.mark.parametrize("name", PROJECT["scripts"])
 def test_a_console_command_says_how_it_is_used(name, capsys):
     module, _, function = PROJECT["scripts"][name].partition(":")

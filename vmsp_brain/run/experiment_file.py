@@ -71,13 +71,13 @@ class ExperimentFile:
         if isinstance(overrides, str):
             overrides = ruamel.yaml.YAML().load(overrides) or {}
         self.overrides = dict(overrides)
-        self.text = _merged(self.path, self.overrides.pop("base", None))
+        self.tree: dict[str, Any]
+        self.text, self.tree = _merged(self.path, self.overrides.pop("base", None))
         saved = self.text.startswith(SAVED)
         self.copied = _listed(self.text) if saved else set(_REFERENCE.findall(self.text))
         if saved:
             self.text = self._in_its_folder()
-        self.tree: dict[str, Any] = ruamel.yaml.YAML().load(self.text)
-        if saved:
+            self.tree = ruamel.yaml.YAML().load(self.text)
             self._check_saved()
 
     def resolved(self) -> str:
@@ -167,15 +167,15 @@ def _listed(text: str) -> set[str]:
     return set(second.removeprefix(_COPIED).split(", ")) if second.startswith(_COPIED) else set()
 
 
-def _merged(path: Path, base: str | None, above: tuple[Path, ...] = ()) -> str:
+def _merged(path: Path, base: str | None, above: tuple[Path, ...] = ()) -> tuple[str, CommentedMap]:
+    """What a file and its bases say, as text and as a document."""
     text, own = _read(path, (above or (path,))[0].parent)
     declared = own.pop("base", None)
     if base is None and declared is None:
-        return text
+        return text, own
     if path.resolve() in [each.resolve() for each in above]:
         raise ValueError(f"{path}: is its own base, by way of {', '.join(map(str, above))}.")
-    yaml = ruamel.yaml.YAML()
-    merged = yaml.load(_merged(_base(path, base, declared), None, (*above, path)))
+    _, merged = _merged(_base(path, base, declared), None, (*above, path))
     # New keys come early, for others may refer to them, but after the seed: objects are made in the
     # order of their keys.
     place = 1 + list(merged).index(SEEDING) if SEEDING in merged else 0
@@ -183,8 +183,8 @@ def _merged(path: Path, base: str | None, above: tuple[Path, ...] = ()) -> str:
         merged.insert(place + number, key, own[key])
     _update(merged, own)
     stream = StringIO()
-    yaml.dump(merged, stream)
-    return stream.getvalue()
+    ruamel.yaml.YAML().dump(merged, stream)
+    return stream.getvalue(), merged
 
 
 def _base(path: Path, given: Any, declared: Any) -> Path:

@@ -118,18 +118,20 @@ def step_gradients(brain: VMSPBrain, *batches: MultilingualBatch) -> dict[str, T
 def oracle_gradients(brain: VMSPBrain, batch: MultilingualBatch) -> dict[tuple[int, str], dict]:
     """For each draw and objective, its gradient by one forward and backward of its own."""
     modules = copy.deepcopy(brain.modules).train()
+    parameters = dict(modules.named_parameters())
     batch.to(DEVICE)
     gradients = {}
     brain.seed_from(brain.epoch, brain.step + 1)  # SSL alone draws random numbers here
     for draw, sources in enumerate(batch.draws):
         for name, objective in modules.objectives.items():
-            modules.zero_grad(set_to_none=True)
+            for parameter in parameters.values():
+                parameter.grad = None
             objective.begin_step(brain.optimizer_step)
             part = sources[objective.source]
             objective.loss(objective.encode(modules.encoder, part), part).backward()
             gradients[draw, name] = {
-                key: torch.zeros_like(p) if p.grad is None else p.grad.clone()
-                for key, p in modules.named_parameters()
+                key: torch.zeros_like(p) if p.grad is None else p.grad
+                for key, p in parameters.items()
             }
     return gradients
 

@@ -11,17 +11,25 @@ import subprocess
 from collections.abc import Iterator
 
 import pytest
-import torch
-from speechbrain.utils.importutils import LazyModule
 
-torch.set_num_threads(1)
 signal.signal(signal.SIGINT, signal.default_int_handler)  # xdist's workers ignore it
-# Hypothesis asks all modules for their file; SpeechBrain's would import what is not installed.
-LazyModule.__file__ = None
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems() -> None:
+    """Set up the libraries where tests are run; the process that hands them out imports none."""
+    import torch
+    from speechbrain.utils.importutils import LazyModule
+
+    torch.set_num_threads(1)
+    # Hypothesis asks all modules for their file; SpeechBrain's would import what is not installed.
+    LazyModule.__file__ = None
 
 
 @pytest.fixture(autouse=True)
 def _seed() -> None:
+    import torch
+
     torch.manual_seed(0)
 
 

@@ -1,5 +1,6 @@
 """The declaration of all keys against the experiments' files."""
 
+import json
 from functools import cache
 from pathlib import Path
 
@@ -9,8 +10,9 @@ from ruamel.yaml import YAML
 from tests.helpers.commands import ROOT
 from vmsp_brain.run.configuration import MAY_CHANGE
 from vmsp_brain.run.moved_paths import tag_of
+from vmsp_brain.run.options.checks import path_of
 from vmsp_brain.run.options.command_line import open_experiment
-from vmsp_brain.run.options.keys import OPTIONS, RELATIONS
+from vmsp_brain.run.options.keys import OPTIONS, RELATIONS, Option
 from vmsp_brain.run.options.kinds import Text
 
 FILES = sorted(path for path in (ROOT / "hparams").rglob("*.yaml") if path.parent.name != "parts")
@@ -44,12 +46,14 @@ def test_every_plain_value_of_the_experiments_is_declared(file: Path):
     assert [name for name in names if name not in OPTIONS] == []
 
 
-@pytest.mark.parametrize("option", [o for o in OPTIONS.values() if o.file], ids=lambda o: o.name)
-def test_every_declared_key_stands_in_its_file(option):
-    node = document(ROOT / "hparams" / option.file)
-    for key in option.name.replace("]", "").split("["):
-        assert key in node
-        node = node[key]
+@pytest.mark.parametrize("file", sorted({o.file for o in OPTIONS.values() if o.file}))
+def test_every_declared_key_stands_in_its_file(file: str):
+    for option in OPTIONS.values():
+        if option.file == file:
+            node = document(ROOT / "hparams" / file)
+            for key in path_of(option.name):
+                assert key in node, option.name
+                node = node[key]
 
 
 @pytest.mark.parametrize("file", FILES, ids=lambda file: file.name)
@@ -59,29 +63,41 @@ def test_the_experiments_pass_as_they_are(file: Path):
     assert run_options.overridden_args == set()
 
 
-@pytest.mark.parametrize(
-    "option", [o for o in OPTIONS.values() if o.name != "base"], ids=lambda option: option.name
-)
-def test_every_key_refuses_what_does_not_fit_and_names_what_does(option):
-    value = "[no, text]" if isinstance(option.kind, Text) else "no such value"
-    key, *inner = option.name.replace("]", "").split("[")
-    for part in reversed(inner):
-        value = f"{{{part}: {value}}}"
-    words = [str(ROOT / "hparams" / (option.file or "uas.yaml")), f"--{key}={value}"]
-    if option.name != "data_folder":
+SETTABLE = [option for option in OPTIONS.values() if option.name != "base"]
+
+
+def in_one_file(option: Option) -> tuple[str, int]:
+    """Those that are equal in it can be given together: none is within another."""
+    return option.file or "uas.yaml", len(path_of(option.name))
+
+
+@pytest.mark.parametrize("together", sorted({*map(in_one_file, SETTABLE)}))
+def test_every_key_refuses_what_does_not_fit_and_names_what_does(together):
+    options = [option for option in SETTABLE if in_one_file(option) == together]
+    values: dict = {}
+    for option in options:
+        node = values
+        *above, last = path_of(option.name)
+        for key in above:
+            node = node.setdefault(key, {})
+        node[last] = ["no", "text"] if isinstance(option.kind, Text) else "no such value"
+    words = [f"--{key}={json.dumps(value)}" for key, value in values.items()]
+    if "data_folder" not in values:
         words.append("--data_folder=x")
     with pytest.raises(ValueError, match="found") as error:
-        open_experiment(words)
-    [message] = str(error.value).splitlines()
-    assert message.startswith(f"--{option.name}: found ")
-    assert f"expected {option.expected}, such as " in message
+        open_experiment([str(ROOT / "hparams" / together[0]), *words])
+    messages = {line.partition(": found ")[0]: line for line in str(error.value).splitlines()}
+    assert sorted(messages) == sorted(f"--{option.name}" for option in options)
+    assert len(messages) == len(str(error.value).splitlines())
+    for option in options:
+        assert f"expected {option.expected}, such as " in messages[f"--{option.name}"]
 
 
-@pytest.mark.parametrize("option", OPTIONS.values(), ids=lambda option: option.name)
-def test_every_key_has_a_sentence_and_an_example_that_fits(option):
-    assert option.says[0].isupper() or option.says[0].isdigit()
-    assert option.says.endswith(".")
-    assert option.fits(option.kind.example)
+def test_every_key_has_a_sentence_and_an_example_that_fits():
+    for option in OPTIONS.values():
+        assert option.says[0].isupper() or option.says[0].isdigit(), option.name
+        assert option.says.endswith("."), option.name
+        assert option.fits(option.kind.example), option.name
 
 
 def test_relations_are_of_declared_keys():

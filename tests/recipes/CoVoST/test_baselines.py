@@ -90,6 +90,11 @@ def test_the_studies_files_pass(name, monkeypatch):
     monkeypatch.chdir(ROOT)
     study = read_study(ROOT / "recipes" / "CoVoST" / name)
     assert len(study.runs) == len(study.experiments) * len(study.seeds)
-    files = {Path(run.words[0]).stem for run in study.runs}
     if name == "study.yaml":
+        files = {Path(run.words[0]).stem for run in study.runs}
         assert files >= FROM_LOSSES | FROM_GRADIENTS - {*NEEDS} | CONSTANT
+        assert len(study.seeds) >= 3
+        assert {run.name for run in study.runs[: len(study.experiments)]} == {
+            f"{name} {study.seeds[0]}" for name in study.experiments
+        }
+        assert study.reference == {"*": "joint"}

@@ -1,7 +1,5 @@
 """What a study's file asks for, and what it cannot."""
 
-from pathlib import Path
-
 import pytest
 
 from tests.helpers.commands import ROOT
@@ -18,17 +16,6 @@ def study(tmp_path):
         return read_study(path)
 
     return read
-
-
-def test_the_recipes_study_has_every_experiment_with_every_seed(monkeypatch):
-    monkeypatch.chdir(ROOT)
-    found = read_study(Path("recipes/CoVoST/study.yaml"))
-    assert len(found.runs) == len(found.experiments) * len(found.seeds)
-    assert len(found.seeds) >= 3
-    assert {run.name for run in found.runs[: len(found.experiments)]} == {
-        f"{name} {found.seeds[0]}" for name in found.experiments
-    }
-    assert found.reference == {"*": "joint"}
 
 
 def test_own_keys_change_the_common_ones_and_files_get_the_base(study):

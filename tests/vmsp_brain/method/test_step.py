@@ -1,7 +1,7 @@
 """What makes a step cheaper, against oracles made of plain separate backward passes."""
 
 from collections.abc import Mapping
-from functools import partial
+from functools import cache, partial
 
 import pytest
 import torch
@@ -29,7 +29,7 @@ from vmsp_brain.method.rows import GradientRows
 from vmsp_brain.method.sketch import Sketch
 from vmsp_brain.method.step import GradientStep
 
-CASE = ("UAS", ["en", "fr", "de"], ["fr-en", "fr-de", "de-en"])
+CASE = ("UAS", ["en", "fr"], ["fr-en", "fr-de"])
 LAYERS = ["front_end", "block_01", "block_02", "norm"]
 SELECTIONS = [LAYERS, ["block_02"], ["block_01", "norm"], ["norm"], ["front_end", "block_02"], []]
 
@@ -56,17 +56,32 @@ def small_brain(
     return brain
 
 
+@cache
+def gradients_of(
+    seeds: tuple[int, int], epoch: int, step: int, optimizer_step: int, encoder: str = "conformer"
+) -> dict[tuple[int, str], dict[str, Tensor]]:
+    """By draw and objective; not to be changed. All `small_brain`s of an encoder are the same."""
+    brain = small_brain(None, optimizer_step, encoder)
+    brain.epoch, brain.step = epoch, step
+    return oracle_gradients(brain, make_batch(brain, *seeds))
+
+
+def oracle_of(brain: VMSPBrain, *seeds: int, **encoder: str) -> dict[tuple[int, str], dict]:
+    """The gradients of the Brain's next step, on the batch of these seeds."""
+    return gradients_of(seeds, brain.epoch, brain.step, brain.optimizer_step, **encoder)
+
+
 @pytest.mark.parametrize("selected", SELECTIONS)
-@pytest.mark.parametrize("first_step", [0, 1], ids=["measuring", "plain"])
-def test_selected_layers_get_lambda_and_the_others_the_uniform_combination(selected, first_step):
-    brain = small_brain(selected, first_step)
+def test_selected_layers_get_lambda_and_the_others_the_uniform_combination(selected):
+    """In a step that measures and in the plain one after it."""
+    brain = small_brain(selected, first_step=0)
     lambdas = lambdas_of(brain)
-    for epoch, seeds in ((1, (1, 2)), (7, (3, 4))):
+    for epoch, seeds, shows in ((1, (1, 2), True), (7, (3, 4), False)):
         brain.on_stage_start(Stage.TRAIN, epoch)
-        batch = make_batch(brain, *seeds)
-        gradients = oracle_gradients(brain, batch)
+        gradients = oracle_of(brain, *seeds)
         expected, lambdas = oracle_step(brain, [gradients], lambdas, selected, bool(selected))
-        assert_close(step_gradients(brain, batch), expected)
+        assert_close(step_gradients(brain, make_batch(brain, *seeds)), expected)
+        assert brain.gradient.plan.shows == shows
         for found, value in zip(lambdas_of(brain), lambdas, strict=True):
             torch.testing.assert_close(found, value, rtol=1e-5, atol=1e-7)
 
@@ -77,11 +92,10 @@ def test_selected_layers_get_lambda_and_the_others_the_uniform_combination(selec
 def test_other_encoders_are_split_alike(encoder, selected, checkpointing):
     options = {"gradient_checkpointing": checkpointing}
     brain = small_brain(selected, encoder=encoder, encoder_options=options)
-    batch = make_batch(brain)
-    gradients = oracle_gradients(brain, batch)
+    gradients = oracle_of(brain, 1, 2, encoder=encoder)
     updates = selected != []
     expected, _ = oracle_step(brain, [gradients], lambdas_of(brain), selected, updates)
-    assert_close(step_gradients(brain, batch), expected)
+    assert_close(step_gradients(brain, make_batch(brain, 1, 2)), expected)
 
 
 def test_with_all_layers_selected_efficient_mode_is_the_exact_method():
@@ -97,11 +111,10 @@ def test_between_two_updates_of_lambda_a_step_takes_the_last_one(selected):
     brain = small_brain(selected, first_step=3, update_weights_every=3)
     lambdas = lambdas_of(brain)
     for step in (3, 4, 5, 6):
-        batch = make_batch(brain, step, 100 + step)
-        gradients = oracle_gradients(brain, batch)
+        gradients = oracle_of(brain, step, 100 + step)
         updates = step % 3 == 0 and selected != []
         expected, lambdas = oracle_step(brain, [gradients], lambdas, selected, updates)
-        assert_close(step_gradients(brain, batch), expected)
+        assert_close(step_gradients(brain, make_batch(brain, step, 100 + step)), expected)
         for found, value in zip(lambdas_of(brain), lambdas, strict=True):
             torch.testing.assert_close(found, value, rtol=1e-5, atol=1e-7)
 
@@ -112,11 +125,10 @@ def test_a_sketched_step_takes_the_last_lambda_and_estimates_the_next(selected, 
     brain = small_brain(selected, sketch_size=size)
     lambdas = lambdas_of(brain)
     for seeds in ((1, 2), (3, 4)):
-        batch = make_batch(brain, *seeds)
-        gradients = oracle_gradients(brain, batch)
+        gradients = oracle_of(brain, *seeds)
         expected, _ = oracle_step(brain, [gradients], lambdas, selected, updates_weights=False)
         _, exact = oracle_step(brain, [gradients], lambdas, selected)
-        assert_close(step_gradients(brain, batch), expected)
+        assert_close(step_gradients(brain, make_batch(brain, *seeds)), expected)
         lambdas = lambdas_of(brain)
         for found, value in zip(lambdas, exact, strict=True):
             assert found.sum() == pytest.approx(1.0)
@@ -176,7 +188,7 @@ def test_below_the_boundary_a_forward_has_one_backward_pass(selected, options, s
             lambda *_, name=name: passes.__setitem__(name, passes.get(name, 0) + 1)
         )
     step_gradients(brain, make_batch(brain))
-    forwards = 2 * len(["en", "fr", "de", "ssl"])
+    forwards = 2 * len(["en", "fr", "ssl"])
     losses = 2 * len(brain.hierarchy.objectives)
     expected = {name: forwards if name in shared_below else losses for name in passes}
     assert passes == expected

@@ -25,7 +25,7 @@ from vmsp_brain.method.hierarchy import Hierarchy
 from vmsp_brain.method.rows import gradient_norm
 from vmsp_brain.method.step import GradientStep
 from vmsp_brain.objectives import Objective
-from vmsp_brain.objectives.losses import has_targets, read_losses
+from vmsp_brain.objectives.losses import encode, has_targets, inner_layers, read_losses
 from vmsp_brain.run.averaging_brain import AveragingBrain
 from vmsp_brain.run.checkpoints import add_states, save_epoch
 from vmsp_brain.run.cost import EpochCost
@@ -142,8 +142,9 @@ class VMSPBrain(AveragingBrain):
         objectives = [objective for objective in heard if has_targets(objective, part)]
         if not objectives:
             return {}
-        with self.training_ctx, self.gradient.forward(draw, len(objectives), *scales) as forward:
-            frames = objectives[0].encode(self.modules.encoder, part)
+        started = self.gradient.forward(draw, len(objectives), *scales, inner_layers(objectives))
+        with self.training_ctx, started as forward:
+            frames = encode(self.modules.encoder, objectives, part)
 
         def differentiate(objective: Objective) -> Tensor:
             with self.training_ctx:
@@ -248,8 +249,7 @@ class VMSPBrain(AveragingBrain):
             self.stop_evaluation_if_requested(stage)
         [(source, part)] = batch.to(self.device, non_blocking=True).draws[0].items()
         self.seed_from(0, self.step)  # the same masks in every epoch
-        hparams = self.hparams
-        search = hparams.test_search if stage == sb.Stage.TEST else hparams.valid_search
+        search = self.hparams.test_search if stage == sb.Stage.TEST else self.hparams.valid_search
         with self.evaluation_ctx:
             objectives = [self.tested.objectives[each.name] for each in self.objectives_of[source]]
             return self.evaluation.add(self.tested.encoder, objectives, part, search)

@@ -20,6 +20,7 @@ from vmsp_brain.method.hierarchy import Hierarchy, Level, hierarchy_in_order
 from vmsp_brain.method.penalties import LinearPenalty
 from vmsp_brain.method.step import GradientStep
 from vmsp_brain.names import text_key
+from vmsp_brain.objectives.losses import encode
 
 GAMMA = 0.05
 PENALTIES = [LinearPenalty(0.1), LinearPenalty(0.3)]
@@ -128,7 +129,7 @@ def oracle_gradients(brain: VMSPBrain, batch: MultilingualBatch) -> dict[tuple[i
                 parameter.grad = None
             objective.begin_step(brain.optimizer_step)
             part = sources[objective.source]
-            objective.loss(objective.encode(modules.encoder, part), part).backward()
+            objective.loss(encode(modules.encoder, [objective], part), part).backward()
             gradients[draw, name] = {
                 key: torch.zeros_like(p) if p.grad is None else p.grad
                 for key, p in parameters.items()

@@ -1,5 +1,7 @@
 """The heads' options keep the step: gradients and λ are those of separate backward passes."""
 
+from functools import partial
+
 import pytest
 import torch
 from speechbrain import Stage
@@ -13,15 +15,22 @@ from tests.helpers.oracles import (
     oracle_step,
     step_gradients,
 )
+from vmsp_brain.method.layer_selection import LayerSelection
+from vmsp_brain.method.step import GradientStep
 
 LANGUAGES, PAIRS = ["en", "fr"], ["fr-en"]
 HEADS = {
     "CTC on the translation": {"translation": {"ctc_weight": 0.3}},
+    "inner CTC": {"recognition": {"inner_ctc_layers": ["block_01"]}},
+    "inner CTC of both": {
+        "recognition": {"inner_ctc_layers": ["block_02", "block_01"]},
+        "translation": {"inner_ctc_layers": ["block_01"], "ctc_weight": 0.5},
+    },
 }
 
 
-@pytest.mark.parametrize("order", ["UAS", "USA"])
 @pytest.mark.parametrize("heads", HEADS)
+@pytest.mark.parametrize("order", ["UAS", "USA"])
 def test_gradients_and_lambda_are_those_of_separate_backward_passes(order, heads):
     brain = make_brain(order, LANGUAGES, PAIRS, heads=HEADS[heads])
     lambdas = lambdas_of(brain)
@@ -33,3 +42,31 @@ def test_gradients_and_lambda_are_those_of_separate_backward_passes(order, heads
         assert_close(step_gradients(brain, batch), expected)
         for found, value in zip(lambdas_of(brain), lambdas, strict=True):
             torch.testing.assert_close(found, value, rtol=1e-5, atol=1e-7)
+
+
+@pytest.mark.parametrize("selected", [["block_02", "norm"], ["norm"], []])
+def test_in_efficient_mode_inner_layers_may_be_below_the_boundary(selected):
+    """Where the losses go on as one, and one of them enters on the way."""
+    selection = LayerSelection(efficient=True)
+    selection.selected = selected
+    step = partial(GradientStep, selection=selection, measure_every=1000)
+    brain = make_brain(
+        "UAS", LANGUAGES, PAIRS, gradient_step=step, heads=HEADS["inner CTC of both"]
+    )
+    brain.optimizer_step = 1  # it does not measure
+    batch = make_batch(brain)
+    gradients = oracle_gradients(brain, batch)
+    expected, _ = oracle_step(brain, [gradients], lambdas_of(brain), selected=selected)
+    assert_close(step_gradients(brain, batch), expected)
+    assert brain.gradient.plan.boundary == 4 - len(selected)
+
+
+@pytest.mark.parametrize("encoder", ["wav2vec2", "whisper"])
+def test_inner_layers_of_other_encoders_are_read_alike(encoder):
+    options = {"gradient_checkpointing": True} if encoder == "wav2vec2" else {}
+    heads = HEADS["inner CTC"]
+    brain = make_brain("UAS", LANGUAGES, PAIRS, encoder, encoder_options=options, heads=heads)
+    batch = make_batch(brain)
+    gradients = oracle_gradients(brain, batch)
+    expected, _ = oracle_step(brain, [gradients], lambdas_of(brain))
+    assert_close(step_gradients(brain, batch), expected)

@@ -7,7 +7,7 @@ no self-supervised objective learns to predict what augmentation dropped.
 """
 
 from abc import ABC, abstractmethod
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import torch
 from speechbrain.dataio.dataio import length_to_mask
@@ -24,10 +24,13 @@ class Frames:
         (B, T, D).
     lengths : Tensor
         Valid frames of each sequence, (B,), integers.
+    inner : dict
+        The outputs of inner layers that were asked for, by layer, (B, T, D).
     """
 
     data: Tensor
     lengths: Tensor
+    inner: dict[str, Tensor] = field(default_factory=dict)
 
     @property
     def relative_lengths(self) -> Tensor:
@@ -38,6 +41,11 @@ class Frames:
     def mask(self) -> Tensor:
         """True where a frame is not padding, (B, T)."""
         return length_to_mask(self.lengths, max_len=self.data.shape[1]).bool()
+
+    def select(self, index: Tensor) -> "Frames":
+        """Those of some utterances, by their numbers (K,)."""
+        inner = {layer: data[index] for layer, data in self.inner.items()}
+        return Frames(self.data[index], self.lengths[index], inner)
 
 
 class Encoder(nn.Module, ABC):

@@ -6,8 +6,9 @@ an ordinary backward pass. And where only a weighted sum of their gradients is w
 on as one, since the backward pass is linear.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
+from itertools import accumulate, pairwise
 from typing import Any
 
 import torch
@@ -68,6 +69,22 @@ def weighted_sum(gradients: Sequence[Gradients], weights: Sequence[float]) -> Gr
                 part, known = gradient.float() * weight, total[number]
                 total[number] = part if known is None else known.add_(part)
     return total
+
+
+def added(gradients: Gradients, others: Gradients) -> Gradients:
+    """The sums of two losses' or ways' gradients; of no others, the gradients as they are."""
+    if not others:
+        return gradients
+    return [
+        one if other is None else other if one is None else one + other
+        for one, other in zip(gradients, others, strict=True)
+    ]
+
+
+def split(gradients: Gradients, inputs: Iterable[Sequence[Tensor]]) -> list[Gradients]:
+    """A list of gradients, cut into those of several lists of inputs."""
+    ends = [0, *accumulate(map(len, inputs))]
+    return [gradients[start:end] for start, end in pairwise(ends)]
 
 
 @contextmanager

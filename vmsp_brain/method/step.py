@@ -10,19 +10,29 @@ they arrive, by weights that are known before:
 - with a sketch (``sketch_size``): the last λ, while the next one comes from sketched rows.
 
 Losses that share an encoder forward go back through it layer by layer (`vmsp_brain.method.cuts`).
-Where all layers up to a boundary have the same known weights, they go on as one below it.
+Where all layers up to a boundary have the same known weights, they go on as one below it. A loss
+that reads inner layers too enters the descent there, by its gradient with respect to their outputs.
 """
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
+from itertools import chain
 
 import torch
 from torch import Tensor, nn
 from torch.nn import Parameter
 
 from vmsp_brain.method.conflict import Estimate
-from vmsp_brain.method.cuts import Gradients, GraphCut, cut_after, cut_before, weighted_sum
+from vmsp_brain.method.cuts import (
+    Gradients,
+    GraphCut,
+    added,
+    cut_after,
+    cut_before,
+    split,
+    weighted_sum,
+)
 from vmsp_brain.method.hierarchy import Hierarchy
 from vmsp_brain.method.jackknife import GroupedSums
 from vmsp_brain.method.layer_selection import LayerSelection
@@ -82,7 +92,8 @@ class Forward:
     cuts : list of GraphCut
         Below each layer from the boundary on, and after the last; none for a single loss.
     gradients : dict
-        By objective, of the loss with respect to what left the last layer.
+        By objective, of the loss with respect to what crosses each cut, directly: what left the
+        last layer, and the outputs of inner layers that the loss reads.
     finite : dict
         By objective, whether the loss is, a scalar on its device.
     """
@@ -92,7 +103,7 @@ class Forward:
     average: float = 1.0
     loss_scale: float = 1.0
     cuts: list[GraphCut] = field(default_factory=list)
-    gradients: dict[str, Gradients] = field(default_factory=dict)
+    gradients: dict[str, list[Gradients]] = field(default_factory=dict)
     finite: dict[str, Tensor] = field(default_factory=dict)
 
 
@@ -225,17 +236,25 @@ class GradientStep:
 
     @contextmanager
     def forward(
-        self, draw: int, num_losses: int, average: float = 1.0, loss_scale: float = 1.0
+        self,
+        draw: int,
+        num_losses: int,
+        average: float = 1.0,
+        loss_scale: float = 1.0,
+        inner: Collection[str] = (),
     ) -> Iterator[Forward]:
         """Run an encoder forward in here, see `Forward`; gives what `add` wants.
 
-        A single loss needs no cut: its one backward pass serves all layers.
+        A single loss needs no cut: its one backward pass serves all layers. Losses may read the
+        outputs of the ``inner`` layers too, where they enter the next one.
         """
         forward = Forward(draw, num_losses, average, loss_scale)
         with ExitStack() as stack:
             if num_losses > 1:
                 modules = list(self.modules.values())
-                above = modules[max(self.plan.boundary, 1) :]
+                read = {number for number, layer in enumerate(self.modules, 1) if layer in inner}
+                read |= {*range(max(self.plan.boundary, 1), len(modules))}
+                above = [modules[number] for number in sorted(read)]
                 cuts = [*map(cut_before, above), cut_after(modules[-1])]
                 forward.cuts = [stack.enter_context(cut) for cut in cuts]
             yield forward
@@ -269,17 +288,16 @@ class GradientStep:
         forward.finite[name] = finite
         self._unread.append((name, finite))
         self._heads[name] = head
-        leaves = forward.cuts[-1].leaves if forward.cuts else []
-        shared = self.shared
-        gradients = torch.autograd.grad(loss, [*head, *leaves, *shared], allow_unused=True)
-        end = len(gradients) - len(shared)
-        of_head = where_it_counts(finite, gradients[: len(head)])
-        accumulate(head, of_head, forward.average / DRAWS)
+        leaves = [cut.leaves for cut in forward.cuts]
+        inputs: list[Sequence[Tensor]] = [head, *leaves, self.shared]
+        flat = torch.autograd.grad(loss, [*chain(*inputs)], allow_unused=True)
+        of_head, *of_cuts, of_shared = split(flat, inputs)
+        accumulate(head, where_it_counts(finite, of_head), forward.average / DRAWS)
         if forward.cuts:
-            self._check_way(name, gradients[end:])
-            forward.gradients[name] = gradients[len(head) : end]
+            self._check_way(name, of_shared)
+            forward.gradients[name] = of_cuts
         else:
-            for layer, of_layer in self._by_layer(gradients[end:]):
+            for layer, of_layer in self._by_layer(of_shared):
                 self._add_layer(forward, name, layer, of_layer)
         if forward.cuts and not forward.num_losses:
             self._descend(forward)
@@ -293,22 +311,35 @@ class GradientStep:
             above = forward.cuts.pop()
             leaves = forward.cuts[-1].leaves if forward.cuts else []
             lower = [parameter for _, other in layers[:number] for parameter in other]
-            for following, name in enumerate(gradients, start=1 - len(gradients)):
-                passed = above.backward(
-                    gradients[name], [*parameters, *leaves, *lower], retain_graph=following < 0
-                )
-                end = len(passed) - len(lower)
-                self._add_layer(forward, name, layer, passed[: len(parameters)])
-                self._check_way(name, passed[end:])
-                gradients[name] = passed[len(parameters) : end]
+            inputs: list[Sequence[Tensor]] = [parameters, leaves, lower]
+            for following, (name, found) in enumerate(gradients.items(), start=1 - len(gradients)):
+                flat = above.backward(found.pop(), [*chain(*inputs)], retain_graph=following < 0)
+                own, passed, around = split(flat, inputs)
+                self._add_layer(forward, name, layer, own)
+                self._check_way(name, around)
+                if forward.cuts:
+                    found[-1] = added(found[-1], passed)
         if self.plan.boundary:
-            below = [p for _, parameters in layers[: self.plan.boundary] for p in parameters]
-            weights = [self._weight(name, layers[0][0]) for name in gradients]
-            finite = [forward.finite[name] for name in gradients]
-            counting = map(where_it_counts, finite, gradients.values())
-            sums = forward.cuts.pop().backward(weighted_sum(list(counting), weights), below)
-            sums = where_it_counts(torch.stack(finite).any(), sums)
-            accumulate(below, sums, forward.average / DRAWS)
+            self._descend_as_one(forward, layers[: self.plan.boundary])
+
+    def _descend_as_one(
+        self, forward: Forward, layers: Sequence[tuple[str, list[Parameter]]]
+    ) -> None:
+        """From the boundary to the first layer, in one piece where no loss reads inner layers."""
+        parameters = [parameter for _, of_layer in layers for parameter in of_layer]
+        weights = [self._weight(name, layers[0][0]) for name in forward.gradients]
+        finite = [forward.finite[name] for name in forward.gradients]
+        passed: Gradients = []
+        while forward.cuts:
+            above = forward.cuts.pop()
+            direct = [found.pop() for found in forward.gradients.values()]
+            total = weighted_sum([*map(where_it_counts, finite, direct)], weights)
+            leaves = forward.cuts[-1].leaves if forward.cuts else []
+            flat = above.backward(added(total, passed), [*parameters, *leaves])
+            own, passed = split(
+                where_it_counts(torch.stack(finite).any(), flat), [parameters, leaves]
+            )
+            accumulate(parameters, own, forward.average / DRAWS)
 
     def _by_layer(self, gradients: Gradients) -> Iterator[tuple[str, Gradients]]:
         """Split the gradients of the first layers' parameters, of as many layers as there are."""
@@ -343,7 +374,8 @@ class GradientStep:
                 raise ValueError(
                     f"{name} shares an encoder forward with other objectives, but reaches the "
                     f"encoder's {layer} around the layers above it. Give it a source of its own, "
-                    "or compute its loss from the encoder's hidden states alone."
+                    "or compute its loss from the encoder's hidden states alone, and those that "
+                    "enter the layers above its inner_layers."
                 )
 
     @property

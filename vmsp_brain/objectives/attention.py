@@ -94,7 +94,7 @@ class AttentionObjective(Objective):
             return frames.data.sum() * 0.0
         if len(kept) < len(tokens):
             index = torch.tensor(kept).to(tokens.device, non_blocking=True)
-            frames = Frames(frames.data[index], frames.lengths[index])
+            frames = frames.select(index)
             tokens, counts = tokens[index], counts[index]
         return self._loss(frames, tokens, counts)
 

@@ -1,5 +1,6 @@
 """What the Brain needs of an objective, whichever it is."""
 
+from collections.abc import Sequence
 from typing import Any
 
 from speechbrain.dataio.batch import PaddedBatch
@@ -17,10 +18,13 @@ class Objective(nn.Module):
         ``asr/<language>``, ``st/<source>-<target>`` or ``ssl``.
     source : str
         Which part of a batch it reads: a language, or ``ssl``.
+    inner_layers : list of str
+        The encoder's layers whose outputs its loss reads beside the encoder's.
     """
 
     name: str
     source: str
+    inner_layers: Sequence[str] = ()
 
     def begin_step(self, step: int) -> None:
         """Called before every training step, with the number of optimizer steps taken so far."""

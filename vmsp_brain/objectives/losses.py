@@ -7,7 +7,8 @@ import torch
 from speechbrain.dataio.batch import PaddedBatch
 from torch import Tensor
 
-from vmsp_brain.encoders import Encoder
+from vmsp_brain.encoders import Encoder, Frames
+from vmsp_brain.encoders.inner import inner_outputs
 from vmsp_brain.names import text_key
 from vmsp_brain.objectives.interface import Objective
 
@@ -31,12 +32,30 @@ def compute_losses(
     tuple
         What the objectives' ``encode`` gives, and scalars by objective.
     """
-    frames = objectives[0].encode(encoder, part)
+    frames = encode(encoder, objectives, part)
     return frames, {
         objective.name: objective.loss(frames, part)
         for objective in objectives
         if has_targets(objective, part)
     }
+
+
+def encode(encoder: Encoder, objectives: Sequence[Objective], part: PaddedBatch) -> Any:
+    """What objectives of one source compute their losses from, by one forward of the encoder."""
+    names = inner_layers(objectives)
+    if not names:
+        return objectives[0].encode(encoder, part)
+    with inner_outputs(encoder, names) as inner:
+        frames = objectives[0].encode(encoder, part)
+    length = frames.data.shape[1]  # Whisper hears more than an utterance
+    return Frames(
+        frames.data, frames.lengths, {name: data[:, :length] for name, data in inner.items()}
+    )
+
+
+def inner_layers(objectives: Sequence[Objective]) -> list[str]:
+    """The layers that these objectives read beside the encoder's output, each once."""
+    return list(dict.fromkeys(layer for each in objectives for layer in each.inner_layers))
 
 
 def has_targets(objective: Objective, part: PaddedBatch) -> bool:

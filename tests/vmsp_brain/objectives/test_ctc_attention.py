@@ -14,6 +14,7 @@ from vmsp_brain.data.tokenizers import BLANK
 from vmsp_brain.encoders import Frames
 from vmsp_brain.names import text_key
 from vmsp_brain.objectives import AttentionObjective, CTCAttentionObjective
+from vmsp_brain.objectives.losses import compute_losses
 
 NAME = "asr/fr"
 TARGETS = [[5, 6, 6, 8, 9], [10, 4], [12, 12, 13]]
@@ -183,6 +184,55 @@ def test_with_weight_0_it_is_the_attention_objective_to_the_bit():
     assert torch.equal(
         plain.loss(frames, batch_of(TARGETS)), without.loss(frames, batch_of(TARGETS))
     )
+
+
+def test_inner_ctc_is_the_weighted_mean_of_ctc_on_each_layer():
+    torch.manual_seed(0)
+    head = objective(
+        ctc_weight=1.0, inner_ctc_layers=["block_01", "block_02"], inner_ctc_weight=0.4
+    )
+    plain = objective(ctc_weight=1.0)
+    plain.load_state_dict({n: t for n, t in head.state_dict().items() if "inner" not in n})
+    frames, batch = random_frames(), batch_of(TARGETS)
+    frames.inner = {name: torch.randn_like(frames.data) for name in head.inner_layers}
+    inner = [
+        plain.loss(Frames(F.layer_norm(data, (16,)), frames.lengths), batch)
+        for data in frames.inner.values()
+    ]
+    expected = 0.6 * plain.loss(frames, batch) + 0.4 * torch.stack(inner).mean()
+    torch.testing.assert_close(head.loss(frames, batch), expected)
+    with_gap = batch_of([TARGETS[0], [], TARGETS[2]])
+    assert head.loss(frames, with_gap).isfinite(), "inner layers are selected with the frames"
+
+
+def test_inner_ctc_draws_nothing():
+    states = []
+    for layers in ([], ["block_01"]):
+        torch.manual_seed(3)
+        states.append((objective(inner_ctc_layers=layers).state_dict(), torch.rand(1)))
+    (plain, following), (inner, next_draw) = states
+    assert torch.equal(following, next_draw)
+    assert all(torch.equal(tensor, inner[name]) for name, tensor in plain.items())
+
+
+@pytest.mark.parametrize(
+    ("layers", "message"),
+    [
+        (["block_09"], "found block_09, expected some of the encoder's inner layers block_01"),
+        (["front_end"], "found front_end, expected some"),
+        (["norm"], "found norm, expected some"),
+    ],
+)
+def test_a_layer_that_is_no_inner_layer_is_refused(layers, message):
+    head = objective(inner_ctc_layers=layers)
+    batch = PaddedBatch([{"sig": torch.randn(6000), NAME: torch.tensor([5]), f"{NAME} text": "a"}])
+    with pytest.raises(ValueError, match=message):
+        compute_losses(small_encoder(), [head], batch)
+
+
+def test_inner_ctc_without_ctc_is_refused():
+    with pytest.raises(ValueError, match="inner_ctc_layers: found block_01 with ctc_weight 0"):
+        objective(ctc_weight=0.0, inner_ctc_layers=["block_01"])
 
 
 @pytest.mark.parametrize("weight", [-0.1, 1.1])

@@ -387,6 +387,14 @@ _MODEL = (
     ),
     Option("objectives[recognition][ctc_weight]", SHARE, "CTC's share of the loss; 0: no CTC."),
     Option("objectives[recognition][ctc_weight_decode]", SHARE, "CTC's share of a beam's score."),
+    Option(
+        "objectives[recognition][inner_ctc_layers]",
+        ListOf(Text("", "block_06"), "the encoder's layers"),
+        "Inner layers whose outputs CTC reads too.",
+    ),
+    Option(
+        "objectives[recognition][inner_ctc_weight]", SHARE, "Their share of CTC's part of the loss."
+    ),
     Option("objectives[translation][num_layers]", LAYERS, "Layers of each decoder."),
     Option(
         "objectives[translation][d_ffn]",

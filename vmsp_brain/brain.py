@@ -22,7 +22,7 @@ from vmsp_brain.encoders.compilation import compile_layers
 from vmsp_brain.encoders.interface import check_layers
 from vmsp_brain.method.conflict import Conflicts
 from vmsp_brain.method.hierarchy import Hierarchy
-from vmsp_brain.method.rows import gradient_norm
+from vmsp_brain.method.rows import distinct, gradient_norm
 from vmsp_brain.method.step import GradientStep
 from vmsp_brain.objectives import Objective
 from vmsp_brain.objectives.losses import encode, has_targets, inner_layers, read_losses
@@ -165,7 +165,7 @@ class VMSPBrain(AveragingBrain):
         self.hierarchy.update_lambdas(gramians, self.common_seed(), losses, self.epoch)
         self.gradient.combine(self.scaler.get_scale())
         trained = self.hierarchy.trained(self.epoch)
-        heads = [p for name in self.heads if name in trained for p in self.heads[name]]
+        heads = distinct(self.heads[name] for name in self.heads if name in trained)
         processes.average_gradients([*self.gradient.shared, *heads])
         if all(parameter.grad is None for parameter in self.modules.parameters()):
             return  # no loss was finite, and each was counted
@@ -207,7 +207,7 @@ class VMSPBrain(AveragingBrain):
         """One optimizer for the encoder and one for the heads, each clipped and stepped whole."""
         self.optimizers_dict = {
             "encoder": self.hparams.encoder_opt_class(self.gradient.shared),
-            "heads": self.hparams.head_opt_class([p for head in self.heads.values() for p in head]),
+            "heads": self.hparams.head_opt_class(distinct(self.heads.values())),
         }
         if self.checkpointer is not None:
             for name, optimizer in self.optimizers_dict.items():

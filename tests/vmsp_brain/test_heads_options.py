@@ -18,13 +18,20 @@ from tests.helpers.oracles import (
 from vmsp_brain.method.layer_selection import LayerSelection
 from vmsp_brain.method.step import GradientStep
 
-LANGUAGES, PAIRS = ["en", "fr"], ["fr-en"]
+LANGUAGES, PAIRS = ["en", "fr"], ["fr-en", "fr-de"]
 HEADS = {
     "CTC on the translation": {"translation": {"ctc_weight": 0.3}},
     "inner CTC": {"recognition": {"inner_ctc_layers": ["block_01"]}},
     "inner CTC of both": {
         "recognition": {"inner_ctc_layers": ["block_02", "block_01"]},
         "translation": {"inner_ctc_layers": ["block_01"], "ctc_weight": 0.5},
+    },
+    "shared decoders": {"asr_decoder": "shared", "st_decoder": "shared"},
+    "all": {
+        "recognition": {"inner_ctc_layers": ["block_01"]},
+        "translation": {"ctc_weight": 0.3},
+        "asr_decoder": "shared",
+        "st_decoder": "shared",
     },
 }
 
@@ -70,3 +77,26 @@ def test_inner_layers_of_other_encoders_are_read_alike(encoder):
     gradients = oracle_gradients(brain, batch)
     expected, _ = oracle_step(brain, [gradients], lambdas_of(brain))
     assert_close(step_gradients(brain, batch), expected)
+
+
+def test_a_loss_that_is_not_finite_leaves_a_shared_decoder_to_the_others():
+    brain = make_brain("UAS", LANGUAGES, PAIRS, heads=HEADS["shared decoders"])
+    batch = make_batch(brain)
+    gradients = oracle_gradients(brain, batch)
+    brain.nonfinite_count = 0  # as ``fit`` begins
+    english = brain.modules.objectives["asr/en"]
+    english.loss = lambda frames, part: frames.data.sum() * torch.nan
+    found = step_gradients(brain, batch)
+    own = [gradients[draw, "asr/fr"] for draw in (0, 1)]
+    shared = [name for name in found if "asr/en.decoder" in name]  # as the first that has it
+    assert shared
+    for name in shared:
+        torch.testing.assert_close(found[name], (own[0][name] + own[1][name]) / 2)
+
+
+def test_an_optimizer_steps_a_shared_decoder_once():
+    brain = make_brain("UAS", LANGUAGES, PAIRS, heads=HEADS["shared decoders"])
+    optimizer = brain.optimizers_dict["heads"]
+    parameters = [id(parameter) for parameter in optimizer.param_groups[0]["params"]]
+    assert len(parameters) == len(set(parameters))
+    assert set(parameters) == {id(p) for p in brain.modules.objectives.parameters()}

@@ -47,9 +47,11 @@ def load_tokenizers(hparams: Mapping[str, Any]) -> dict[str, SentencePieceProces
 
 
 def tokenizer_path(hparams: Mapping[str, Any], name: str) -> Path:
-    """Where the tokenizer of an objective is; translation may share one."""
+    """Where the tokenizer of an objective is; a task's objectives may share one."""
     task, _, languages = name.partition("/")
     if task == "st" and hparams["st_vocabulary"] == "joint":
+        languages = "joint"
+    if task == "asr" and hparams.get("asr_decoder") == "shared":
         languages = "joint"
     return Path(hparams["tokenizer_folder"]) / f"{task}_{languages}.model"
 

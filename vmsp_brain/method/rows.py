@@ -262,3 +262,8 @@ def gradient_norm(parameters: Iterable[Parameter]) -> float:
     """The Euclidean norm of the parameters' ``.grad`` together."""
     gradients = [p.grad for p in parameters if p.grad is not None]
     return float(torch.nn.utils.get_total_norm(gradients))
+
+
+def distinct(heads: Iterable[Iterable[Parameter]]) -> list[Parameter]:
+    """The parameters of several heads, each once, also where heads share them."""
+    return list(dict.fromkeys(parameter for head in heads for parameter in head))

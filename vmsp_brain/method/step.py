@@ -510,7 +510,8 @@ class GradientStep:
                 [p.view_as(q).to(q.dtype) for p, q in zip(parts, parameters, strict=True)],
             )
         without = [name for name, finite in self._finite().items() if not any(finite)]
-        unreached = [parameter for name in without for parameter in self._heads[name]]
+        reached = {p for name in self._heads.keys() - {*without} for p in self._heads[name]}
+        unreached = [p for name in without for p in self._heads[name] if p not in reached]
         if len(without) == len(self._read):
             unreached += self.shared
         for parameter in unreached:

@@ -4,6 +4,7 @@ They know nothing of hierarchies and gradients; `vmsp_brain.brain` brings the tw
 """
 
 from collections.abc import Callable, Sequence
+from typing import cast
 
 from torch import nn
 
@@ -13,6 +14,7 @@ from vmsp_brain.objectives.best_rq import BestRQObjective
 from vmsp_brain.objectives.cpc import CPCObjective
 from vmsp_brain.objectives.ctc_attention import CTCAttentionObjective
 from vmsp_brain.objectives.interface import Objective
+from vmsp_brain.objectives.sharing import share_decoder
 from vmsp_brain.objectives.wav2vec2 import Wav2Vec2Objective
 
 __all__ = [
@@ -25,6 +27,8 @@ __all__ = [
     "multilingual_objectives",
 ]
 
+SHARED, SEPARATE = "shared", "separate"
+
 
 def multilingual_objectives(
     languages: Sequence[str],
@@ -33,6 +37,8 @@ def multilingual_objectives(
     translation: Callable[..., Objective],
     ssl: Callable[[], Objective],
     only: Sequence[str] = ("*",),
+    asr_decoder: str = SEPARATE,
+    st_decoder: str = SEPARATE,
 ) -> nn.ModuleDict:
     """One recognition objective per language, one translation objective per pair, and SSL.
 
@@ -48,6 +54,9 @@ def multilingual_objectives(
         Makes the self-supervised objective, such as `Wav2Vec2Objective`.
     only : list of str
         Names or patterns, such as ``asr/*``, of the objectives to have; all, if not given.
+    asr_decoder, st_decoder : str
+        ``separate``: each recognition (translation) objective has a decoder of its own; ``shared``:
+        there is one for all of them, see `vmsp_brain.objectives.sharing.share_decoder`.
 
     Returns
     -------
@@ -83,6 +92,10 @@ def multilingual_objectives(
     for pair in pairs:
         name, (source, _) = f"st/{pair}", split_pair(pair)
         objectives[name] = translation(name=name, source=source)
+    for task, decoder in (("asr", asr_decoder), ("st", st_decoder)):
+        own = [objectives[name] for name in objectives if name.startswith(f"{task}/")]
+        if decoder == SHARED and own:
+            share_decoder(cast(list[AttentionObjective], own))
     objectives[self_supervised.name] = self_supervised
     kept = matching(objectives, only)
     supervised = [name for name in objectives if name != self_supervised.name]

@@ -74,7 +74,8 @@ def _check_coverage(name: str, path: Path, sentences: list[str]) -> None:
     )
     letters = f" ({' '.join(found.letters[:20])})" if found.letters else ""
     if found.unknown_share > MAX_UNKNOWN:
-        separate = "set st_vocabulary=separate, or " if path.stem == "st_joint" else ""
+        key = {"st_joint": "st_vocabulary", "asr_joint": "asr_decoder"}.get(path.stem)
+        separate = f"set {key}=separate, or " if key else ""
         raise ValueError(
             f"init_from: {text}{letters}, expected at most {MAX_UNKNOWN:.2%}: all of them would be "
             f"one unknown token. For another vocabulary, whose heads start new, {separate}give a "
@@ -107,6 +108,13 @@ def start_from_earlier_run(hparams: Mapping[str, Any]) -> None:
     ]
     if other:
         _print(f"Heads of another vocabulary than this run's start new: {', '.join(other)}.")
+    theirs = _run_of(Path(hparams["init_from"])).settings
+    for task in ("asr", "st"):
+        key = f"{task}_decoder"
+        found, own = (each.get(key, "separate") for each in (theirs, hparams))
+        if found != own:
+            _print(f"Heads of {task} start new: {key} was {found}, is now {own}.")
+            other += [name for name in hparams["objectives"] if name.startswith(f"{task}/")]
     take_over(checkpoint, hparams["encoder"], hparams["objectives"], other)
 
 
@@ -158,6 +166,10 @@ def take_over(
     fresh = [name for name in objectives if name not in known]
     left = [name for name in heads if name not in known]
     _print(f"New heads: {', '.join(fresh) or 'none'}. Left out: {', '.join(left) or 'none'}.")
+    loaded = {parameter for name in known for parameter in objectives[name].parameters()}
+    sharing = [name for name in fresh if not loaded.isdisjoint(objectives[name].parameters())]
+    if sharing:
+        _print(f"With a decoder that was loaded, for they share it: {', '.join(sharing)}.")
     return known
 
 

@@ -79,14 +79,29 @@ def export_run(
 
 
 def _mean_weights(checkpoints: list[Checkpoint], name: str) -> dict[str, torch.Tensor]:
+    same: dict[str, str] = {}
+
+    def read(path: Path, map_location: str) -> dict[str, torch.Tensor]:
+        """Each tensor once: heads that share a decoder have it under a name each."""
+        tensors = torch.load(path, map_location, weights_only=True)
+        first: dict[tuple, str] = {}
+        same.update({key: first.setdefault(_place(tensor), key) for key, tensor in tensors.items()})
+        return {key: tensors[key] for key in first.values()}
+
     try:
-        return average_checkpoints(checkpoints, name)
+        mean = average_checkpoints(checkpoints, name, read)
+        return {key: mean[own] for key, own in same.items()}
     except Exception as error:  # whatever a file may hold
         paths = ", ".join(str(checkpoint.path / f"{name}.ckpt") for checkpoint in checkpoints)
         raise ValueError(
             f"{paths} cannot be read ({type(error).__name__}). If the file is damaged, remove its "
             "folder: the next best checkpoint is taken then."
         ) from error
+
+
+def _place(tensor: torch.Tensor) -> tuple:
+    """The same of two tensors if they are one in memory."""
+    return tensor.data_ptr(), tensor.shape, tensor.stride()
 
 
 def _tokenizers(run: RunFolder) -> dict[str, Path]:

@@ -204,6 +204,12 @@ _TEXT = (
     Option("asr_vocab_size", VOCABULARY, "Tokens of each language's vocabulary."),
     Option("st_vocab_size", VOCABULARY, "Tokens of the vocabulary of translation."),
     Option("st_vocabulary", Choice(("joint", "separate")), "Whether all pairs share a vocabulary."),
+    Option(
+        "asr_decoder",
+        Choice(("separate", "shared")),
+        "Whether all languages share a decoder, and its vocabulary.",
+    ),
+    Option("st_decoder", Choice(("separate", "shared")), "Whether all pairs share a decoder."),
 )
 
 _TRAINING = (
@@ -558,6 +564,11 @@ RELATIONS = (
         ("min_duration", "max_duration"),
         lambda least, most: least <= most,
         "the first not above the second",
+    ),
+    Relation(
+        ("st_decoder", "st_vocabulary"),
+        lambda decoder, vocabulary: decoder == "separate" or vocabulary == "joint",
+        "a joint st_vocabulary for a shared st_decoder",
     ),
     Relation(
         ("nhead", "d_model"),

@@ -1,6 +1,7 @@
 # make train      everything from a bare machine (Python 3.11) to test WER and BLEU on mini-CoVoST
 # make test       everything from a bare machine to the test suite's result
 # make test-fast  those tests that start no process
+# make test-demo  the page to try a model, in Chromium, which the system has to have
 # make test-wheel   a wheel, used in an empty environment
 # make test-lowest  test-fast with the lowest dependencies that the library takes; test-newest: the newest
 # make test-readme  what the README says, command by command, in a clone (an hour)
@@ -23,7 +24,7 @@ export MPLCONFIGDIR := $(CURDIR)/.cache/matplotlib
 
 CORPUS := data/mini_covost/mini_covost.json
 
-.PHONY: install train study test test-fast test-lowest test-newest test-readme test-wheel docs lint clean
+.PHONY: install train study test test-demo test-fast test-lowest test-newest test-readme test-wheel docs lint clean
 
 install: $(INSTALLED)
 
@@ -66,6 +67,11 @@ test-readme: $(INSTALLED)
 
 test-wheel:
 	PYTHON="$(PYTHON)" .ci/wheel
+
+# Gradio, and what leads the browser, are installed here alone.
+test-demo: requirements-demo.txt | $(INSTALLED)
+	$(VENV)/bin/pip install $(PIP_OPTIONS) --requirement $< playwright==1.65.2
+	$(VENV)/bin/python -m pytest -q tests/recipes/CoVoST/test_demo.py
 
 # What the site needs is installed here alone.
 DOCS_INSTALLED := $(VENV)/.docs_installed

@@ -52,7 +52,7 @@ class VMSPBrain(AveragingBrain):
 
     Between processes, the Gramians are averaged, or the rows, if they are sketched (see
     `GradientStep.gramians`), so that λ is the same everywhere, and the combined gradient is
-    averaged in one all-reduce. Each evaluates its share of the batches; the results are of all.
+    averaged. Each evaluates its share of the batches; the results are of all.
 
     Arguments
     ---------

@@ -9,9 +9,13 @@ from speechbrain.utils.distributed import ddp_init_group
 from speechbrain.utils.logger import get_logger
 from speechbrain.utils.run_opts import RunOptions
 from torch import Tensor, nn
+from torch._utils import _flatten_dense_tensors, _take_tensors, _unflatten_dense_tensors
 from torch.nn import Parameter
 
 logger = get_logger(__name__)
+
+BUCKET_BYTES = 25 * 2**20
+"""Of gradients that are sent together, as DistributedDataParallel has it: so much is copied."""
 
 Item = TypeVar("Item")
 
@@ -73,7 +77,7 @@ def mean(tensors: Sequence[Tensor], device: torch.device) -> list[Tensor]:
 
 
 def average_gradients(parameters: Iterable[Parameter]) -> None:
-    """Let every ``.grad`` be the mean over the processes, in one all-reduce.
+    """Let every ``.grad`` be the mean over the processes, a bucket of them at a time.
 
     None counts as zero, but stays None if it is so in all processes: an optimizer leaves such a
     parameter alone.
@@ -81,14 +85,21 @@ def average_gradients(parameters: Iterable[Parameter]) -> None:
     if number() == 1:
         return
     parameters = list(parameters)
-    reached = torch.tensor([float(p.grad is not None) for p in parameters])
-    gradients = [(torch.zeros_like(p) if p.grad is None else p.grad).flatten() for p in parameters]
-    flat = torch.cat([*gradients, reached.to(gradients[0])])
-    torch.distributed.all_reduce(flat)
-    flat /= number()
-    *parts, reached = flat.split([*(p.numel() for p in parameters), len(parameters)])
-    for parameter, part, share in zip(parameters, parts, reached.tolist(), strict=True):
-        parameter.grad = part.view_as(parameter) if share else None
+    flags = [float(p.grad is not None) for p in parameters]
+    reached = torch.tensor(flags, device=parameters[0].device)
+    torch.distributed.all_reduce(reached)
+    gradients = []
+    for parameter, share in zip(parameters, reached.tolist(), strict=True):
+        if share:
+            parameter.grad = (
+                torch.zeros_like(parameter) if parameter.grad is None else parameter.grad
+            )
+            gradients.append(parameter.grad)
+    for bucket in _take_tensors(gradients, BUCKET_BYTES):
+        flat = _flatten_dense_tensors(bucket)
+        torch.distributed.all_reduce(flat)
+        flat /= number()
+        torch._foreach_copy_(bucket, _unflatten_dense_tensors(flat, bucket))
 
 
 def gather(item: Item) -> list[Item]:

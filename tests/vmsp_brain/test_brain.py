@@ -247,6 +247,14 @@ def test_when_no_loss_is_finite_nothing_moves_until_patience_ends(precision):
         brain.fit_batch(make_batch(brain))
 
 
+def test_batches_for_a_gpu_are_pinned():
+    brain = make_brain("UAS", ["en", "fr"], ["fr-en"])
+    for device, pinned in (("cpu", False), ("cuda", True)):
+        brain.device = device
+        options = {"batch_sampler": [], "collate_fn": MultilingualBatch}
+        assert brain.make_dataloader([], Stage.TRAIN, **options).pin_memory == pinned
+
+
 def test_checkpoints_wait_until_the_rows_are_used():
     brain = make_brain("UAS", ["en", "fr"], ["fr-en"], grad_accumulation_factor=2)
     brain.checkpointer, brain.ckpt_interval_steps = object(), 1

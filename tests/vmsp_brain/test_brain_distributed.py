@@ -87,6 +87,18 @@ def distributed_brain(order: str | list[Level] = CASE[0], **options) -> VMSPBrai
     return brain
 
 
+def count_messages() -> list[int]:
+    """Gets the size of each all-reduce from now on, in numbers."""
+    messages, all_reduce = [], torch.distributed.all_reduce
+
+    def counted(tensor: Tensor, *arguments, **options):
+        messages.append(tensor.numel())
+        return all_reduce(tensor, *arguments, **options)
+
+    torch.distributed.all_reduce = counted
+    return messages
+
+
 def batch_of(brain: VMSPBrain, rank: int, step: int):
     return make_batch(brain, 1000 * rank + 2 * step, 1000 * rank + 2 * step + 1)
 
@@ -98,17 +110,12 @@ def take_steps(rank: int, folder: Path) -> None:
     brain = distributed_brain()
     start = {name: p.detach().clone() for name, p in brain.modules.named_parameters()}
     sent, lambdas = [], []
-    all_reduce = torch.distributed.all_reduce
-
-    def counted(tensor: Tensor, *arguments, **options):
-        sent[-1].append(tensor.numel())
-        return all_reduce(tensor, *arguments, **options)
-
-    torch.distributed.all_reduce = counted
+    messages = count_messages()
     for step in range(STEPS):
-        sent.append([])
+        messages.clear()
         brain.step += 1
         brain.fit_batch(batch_of(brain, rank, step))
+        sent.append(list(messages))
         lambdas.append([values.clone() for values in lambdas_of(brain)])
     end = {name: p.detach() for name, p in brain.modules.named_parameters()}
     torch.save((start, end, lambdas, sent), folder / f"{rank}.pt")
@@ -174,10 +181,10 @@ def test_a_step_sends_the_gradient_once_and_a_few_numbers_besides(runs):
     start, _, lambdas, sent = runs[0]
     brain = make_brain(*CASE)
     trained = {name for name, p in brain.modules.named_parameters() if p.requires_grad}
-    gradient = sum(value.numel() + 1 for name, value in start.items() if name in trained)
+    gradient = sum(value.numel() for name, value in start.items() if name in trained)
     gramians = sum(len(values) ** 2 for values in lambdas[0])
-    for messages in sent:
-        assert messages == [gramians, gradient]  # and for each parameter, whether it has one
+    for messages in sent:  # and for each parameter, whether it has one
+        assert messages == [gramians, len(trained), gradient]
 
 
 # ---------------------------------------------------------------- constant weights: ordinary DDP
@@ -274,21 +281,28 @@ def test_processes_leave_alone_what_one_process_leaves_alone(tmp_path):
 
 
 def average_gradients(rank: int, folder: Path) -> None:
-    both, one, none = (nn.Parameter(torch.zeros(2, 3)) for _ in range(3))
+    parameters = both, one, _, large = [nn.Parameter(torch.zeros(2, 3)) for _ in range(4)]
     both.grad = torch.full((2, 3), 1.0 + rank)
     one.grad = torch.full((2, 3), 4.0) if rank else None
-    processes.average_gradients([both, one, none])
-    torch.save([parameter.grad for parameter in (both, one, none)], folder / f"{rank}.pt")
+    large.grad = torch.full((3, 2), 2.0 * rank).T  # in another order in memory
+    memory = both.grad.data_ptr()
+    processes.BUCKET_BYTES = 2 * both.grad.nbytes
+    messages = count_messages()
+    processes.average_gradients(parameters)
+    assert both.grad.data_ptr() == memory
+    assert messages == [len(parameters), 12, 6]  # two in the first bucket; nothing of ``none``
+    torch.save([parameter.grad for parameter in parameters], folder / f"{rank}.pt")
 
 
 @pytest.mark.slow
 def test_no_gradient_counts_as_zero_and_stays_none_if_no_process_has_one(tmp_path):
     in_processes(average_gradients, tmp_path)
     for rank in range(PROCESSES):
-        both, one, none = torch.load(tmp_path / f"{rank}.pt")
+        both, one, none, large = torch.load(tmp_path / f"{rank}.pt")
         assert torch.equal(both, torch.full((2, 3), 1.5))
         assert torch.equal(one, torch.full((2, 3), 2.0))
         assert none is None
+        assert torch.equal(large, torch.ones(2, 3))
 
 
 # ---------------------------------------------------------------- weightings and sketches

@@ -516,7 +516,10 @@ class GradientStep:
             unreached += self.shared
         for parameter in unreached:
             parameter.grad = None
-        self._forget()
+        if self.update_weights_every > 1:
+            self.clear()  # the steps to come have no rows
+        else:
+            self._forget()
 
     def clear(self) -> None:
         """Forget all rows, and give their memory back."""

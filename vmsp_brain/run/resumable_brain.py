@@ -91,7 +91,8 @@ class ResumableBrain(sb.Brain):
     def make_dataloader(
         self, dataset: Dataset, stage: sb.Stage, *arguments: Any, **loader_kwargs: Any
     ) -> Any:
-        """SpeechBrain's; workers leave signals to this process."""
+        """SpeechBrain's; workers leave signals to this process, batches go to a GPU unawaited."""
+        loader_kwargs.setdefault("pin_memory", torch.device(self.device).type == "cuda")
         if loader_kwargs.get("num_workers"):
             loader_kwargs.setdefault("worker_init_fn", heed_parent_alone)
         return super().make_dataloader(dataset, stage, *arguments, **loader_kwargs)

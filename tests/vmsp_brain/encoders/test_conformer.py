@@ -178,3 +178,12 @@ def test_a_conformer_is_made_for_any_number_of_mel_bands():
     encoder = conformer_encoder(d_model=16, nhead=4, num_layers=1, front_end_channels=6, n_mels=42)
     assert encoder.latent_size == 11 * 3  # 42 bands become 21, then 11
     assert encoder(*noise(0.5)).data.shape[-1] == encoder.d_model == 16
+
+
+def test_the_filter_banks_constants_move_with_the_encoder_and_are_in_no_checkpoint():
+    """SpeechBrain copies them at every call, for which the CPU waits."""
+    encoder = small_encoder()
+    features = encoder.to("meta").features
+    assert features.state_dict().keys() == type(features)().state_dict().keys()
+    constants = features.compute_STFT.window, features.compute_fbanks.band
+    assert all(constant.is_meta for constant in constants)

@@ -34,13 +34,15 @@ class Experiment:
         self.step = GradientStep(self.hierarchy, layers, selection, **options)
         self.inputs = {(draw, n): randn(5, 3) for draw in range(DRAWS) for n in range(len(SOURCES))}
 
-    def collect(self, faults: Mapping[tuple[int, str], float], **scales: float) -> None:
+    def collect(
+        self, faults: Mapping[tuple[int, str], float], number: int = 1, **scales: float
+    ) -> None:
         """One (micro-)batch, whose losses are multiplied by ``faults``."""
-        self.step.begin(epoch=1, step=1)
-        for draw, number in self.inputs:
-            names = SOURCES[number]
+        self.step.begin(epoch=1, step=number)
+        for draw, source in self.inputs:
+            names = SOURCES[source]
             with self.step.forward(draw, len(names), **scales) as forward:
-                hidden = self.shared(self.inputs[draw, number])
+                hidden = self.shared(self.inputs[draw, source])
             for name in names:
                 loss = self.heads[name](hidden).square().mean() * faults.get((draw, name), 1.0)
                 self.step.add(forward, name, loss, list(self.heads[name].parameters()))
@@ -151,4 +153,12 @@ def test_rows_of_the_next_step_are_in_the_same_memory_and_hold_nothing_of_the_la
     after = {layer: block.data_ptr() for layer, block in experiment.step.rows._blocks.items()}
     assert after == before
     experiment.step.clear()
+    assert not experiment.step.rows._blocks
+
+
+def test_between_two_updates_of_lambda_no_memory_of_rows_is_held():
+    experiment = Experiment(update_weights_every=2)
+    experiment.collect({}, number=2)
+    assert experiment.step.rows._blocks
+    experiment.finish()
     assert not experiment.step.rows._blocks

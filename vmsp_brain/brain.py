@@ -24,7 +24,7 @@ from vmsp_brain.method.conflict import Conflicts
 from vmsp_brain.method.hierarchy import Hierarchy
 from vmsp_brain.method.rows import distinct, gradient_norm
 from vmsp_brain.method.step import GradientStep
-from vmsp_brain.objectives import Objective
+from vmsp_brain.objectives import Objective, by_source
 from vmsp_brain.objectives.losses import encode, has_targets, inner_layers, read_losses
 from vmsp_brain.run.averaging_brain import AveragingBrain
 from vmsp_brain.run.checkpoints import add_states, save_epoch
@@ -87,9 +87,7 @@ class VMSPBrain(AveragingBrain):
         super().__init__(modules, None, hparams, run_opts, checkpointer)
         self.hierarchy = hierarchy
         self.tokenizers = tokenizers
-        self.objectives_of: dict[str, list[Objective]] = {}
-        for objective in self.modules.objectives.values():
-            self.objectives_of.setdefault(objective.source, []).append(objective)
+        self.objectives_of = by_source(self.modules.objectives.values())
         layers = self.modules.encoder.layers()
         check_layers(self.modules.encoder)
         self.gradient: GradientStep = self.hparams.gradient_step(hierarchy, layers)
@@ -131,7 +129,8 @@ class VMSPBrain(AveragingBrain):
         for draw, sources in enumerate(batch.draws):
             for source, part in sources.items():
                 with out_of_memory_names_the_batch(source, part):
-                    collected[draw] |= self._collect_source(draw, source, part, scales)
+                    for name, loss in self._collect_source(draw, source, part, scales).items():
+                        collected[draw][name] = collected[draw].get(name, 0.0) + loss
         return read_losses(collected)
 
     def _collect_source(
@@ -150,8 +149,9 @@ class VMSPBrain(AveragingBrain):
             with self.training_ctx:
                 loss = objective.loss(frames, part)
             head = self.heads[objective.name]
-            self.gradient.add(forward, objective.name, self.scaler.scale(loss), head)
-            return loss.detach()
+            share = 1.0 / len(objective.sources)
+            self.gradient.add(forward, objective.name, self.scaler.scale(loss), head, share)
+            return loss.detach() * share
 
         # One head's graph at a time: it is free before the next one's is made.
         return {objective.name: differentiate(objective) for objective in objectives}
@@ -252,7 +252,7 @@ class VMSPBrain(AveragingBrain):
         search = self.hparams.test_search if stage == sb.Stage.TEST else self.hparams.valid_search
         with self.evaluation_ctx:
             objectives = [self.tested.objectives[each.name] for each in self.objectives_of[source]]
-            return self.evaluation.add(self.tested.encoder, objectives, part, search)
+            return self.evaluation.add(self.tested.encoder, objectives, source, part, search)
 
     def on_stage_start(self, stage: sb.Stage, epoch: int | None = None) -> None:
         """Forget the last evaluation."""

@@ -1,5 +1,5 @@
 """The names of objectives: ``asr/fr`` recognizes French, ``st/fr-en`` translates it into English,
-``ssl`` is self-supervision.
+``lid`` tells which language is spoken, ``ssl`` is self-supervision.
 """
 
 import re
@@ -102,6 +102,8 @@ def text_key(name: str) -> str:
 def target_text(name: str, utterance: Mapping) -> str:
     """What an objective is to produce for an utterance; empty if it has no such translation."""
     task, _, languages = name.partition("/")
+    if task == "lid":
+        return utterance["language"]
     if task == "asr":
         return utterance["transcription"]
     _, target = split_pair(languages)

@@ -17,13 +17,14 @@ from tests.helpers.tensors import DEVICE
 from vmsp_brain.brain import VMSPBrain
 from vmsp_brain.data.batches import MultilingualBatch
 from vmsp_brain.method.hierarchy import Hierarchy, Level, hierarchy_in_order
-from vmsp_brain.method.penalties import LinearPenalty
+from vmsp_brain.method.penalties import ConstantPenalty, LinearPenalty
 from vmsp_brain.method.step import GradientStep
 from vmsp_brain.names import text_key
 from vmsp_brain.objectives.losses import encode
 
 GAMMA = 0.05
 PENALTIES = [LinearPenalty(0.1), LinearPenalty(0.3)]
+ABOVE_LID = ConstantPenalty(1.0)
 VOCABULARY = 20
 
 
@@ -87,7 +88,9 @@ def make_items(brain: VMSPBrain, draw: int, seed: int) -> list[tuple[int, str, d
             samples = 6000 + 1500 * number
             item = {"id": f"{source}{number}", "sig": torch.randn(samples, generator=rng)}
             for objective in objectives:
-                if objective.name != "ssl":
+                if objective.name == "lid":
+                    item["lid"] = torch.tensor([objective.languages.index(source)])
+                elif objective.name != "ssl":
                     tokens = torch.randint(4, VOCABULARY, (2 + number,), generator=rng)
                     item |= {objective.name: tokens, text_key(objective.name): "text"}
             items.append((draw, source, item))
@@ -128,8 +131,9 @@ def oracle_gradients(brain: VMSPBrain, batch: MultilingualBatch) -> dict[tuple[i
             for parameter in parameters.values():
                 parameter.grad = None
             objective.begin_step(brain.optimizer_step)
-            part = sources[objective.source]
-            objective.loss(encode(modules.encoder, [objective], part), part).backward()
+            for part in map(sources.get, objective.sources):
+                loss = objective.loss(encode(modules.encoder, [objective], part), part)
+                (loss / len(objective.sources)).backward()
             gradients[draw, name] = {
                 key: torch.zeros_like(p) if p.grad is None else p.grad
                 for key, p in parameters.items()
@@ -187,7 +191,7 @@ def oracle_step(
     for number, level in enumerate(brain.hierarchy.levels):
         names = level.names
         if number > 0:
-            multiplier *= PENALTIES[number - 1](brain.epoch)
+            multiplier *= [*PENALTIES, ABOVE_LID][number - 1](brain.epoch)
         gramian = torch.zeros(len(names), len(names), dtype=torch.float64)
         for gradients in gradients_of_processes:
             for i, j in itertools.product(range(len(names)), repeat=2):

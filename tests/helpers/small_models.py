@@ -17,6 +17,7 @@ from vmsp_brain.objectives import (
     BestRQObjective,
     CPCObjective,
     CTCAttentionObjective,
+    LanguageObjective,
     Wav2Vec2Objective,
     multilingual_objectives,
 )
@@ -101,6 +102,7 @@ def small_objectives(
         recognition=partial(CTCAttentionObjective, **decoder, **(recognition or {})),
         translation=partial(CTCAttentionObjective, **decoder, **own),
         ssl=ssl or partial(small_wav2vec2, d_model),
+        identification=partial(LanguageObjective, d_model=d_model),
         **options,
     )
 

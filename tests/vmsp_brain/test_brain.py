@@ -67,6 +67,37 @@ def test_gradients_and_lambda_are_those_of_separate_backward_passes(
     assert spread > 0.01, "γ is too small for λ to tell anything"
 
 
+def test_the_loss_of_language_identification_is_the_mean_over_all_languages():
+    """Its row is collected from every language's forward, which it shares."""
+    brain = make_brain("UAS", ["en", "fr", "de"], ["fr-en"], heads={"lid": True})
+    assert brain.hierarchy.levels[-1].names == ["lid"]
+    calls = []
+    brain.modules.encoder.register_forward_hook(lambda *_: calls.append(1))
+    brain.on_stage_start(Stage.TRAIN, 7)
+    batch = make_batch(brain)
+    gradients = oracle_gradients(brain, batch)
+    calls.clear()
+    expected, lambdas = oracle_step(brain, [gradients], lambdas_of(brain))
+    assert expected["objectives.lid.output.w.weight"].norm() > 1e-3
+    assert_close(step_gradients(brain, batch), expected)
+    for found, value in zip(lambdas_of(brain), lambdas, strict=True):
+        torch.testing.assert_close(found, value, rtol=1e-5, atol=1e-7)
+    assert len(calls) == 2 * 3  # draws x languages, as without it
+    assert brain.train_losses.counts["lid"] == 2
+    assert brain.train_losses.summary()["lid"] == pytest.approx(math.log(3), rel=0.5)
+
+
+def test_a_level_that_takes_losses_is_told_the_mean_loss_of_language_identification():
+    brain = make_brain([Level(["*"], scale_by="loss")], ["en", "fr"], [], heads={"lid": True})
+    told = {}
+    brain.hierarchy.update_lambdas = lambda gramians, seed, losses, epoch: told.update(
+        zip(brain.hierarchy.objectives, losses.tolist(), strict=True)
+    )
+    step_gradients(brain, make_batch(brain))
+    assert told == pytest.approx(brain.train_losses.summary(), rel=1e-5)
+    assert "lid" in told
+
+
 @pytest.mark.parametrize("changed", [0, 1])
 def test_each_draw_changes_the_update(changed: int):
     seeds = [1, 2]

@@ -69,7 +69,7 @@ def load_data(
     test = read_manifests(hparams, "test")
     for split, utterances in (("train", train), ("dev", dev), ("test", test)):
         _check_durations(utterances, split, hparams["encoder"].max_seconds)
-    heard = {objective.source for objective in hparams["objectives"].values()}
+    heard = {source for each in hparams["objectives"].values() for source in each.sources}
     self_supervised = "ssl" in heard
     if hparams["unlabelled_folders"] and not self_supervised:
         raise ValueError(
@@ -157,7 +157,7 @@ def _data(
         targets = {
             name: tokenizer
             for name, tokenizer in tokenizers.items()
-            if hparams["objectives"][name].source == language
+            if language in hparams["objectives"][name].sources
         }
         sources[language] = labelled_dataset(spoken, targets, hparams["cache_audio"])
     for source, audio in (("ssl", ssl), (UNLABELLED, unlabelled)):

@@ -208,7 +208,7 @@ def labelled_dataset(
         From `read_manifest`.
     tokenizers : dict
         For each objective of the language, ``asr/<language>`` or ``st/<source>-<target>``, its
-        tokenizer.
+        tokenizer; for ``lid`` a `LanguageTokenizer`.
     cache_audio : bool
         Keep decoded audio in memory; for corpora of a few hours.
 
@@ -234,11 +234,13 @@ def unlabelled_dataset(
 
 
 def _target_item(name: str, tokenizer: sentencepiece.SentencePieceProcessor) -> DynamicItem:
-    @takes("transcription", "translations")
+    @takes("language", "transcription", "translations")
     @provides(name, text_key(name))
-    def target(transcription: str, translations: dict[str, str]) -> Iterator[Tensor | str]:
+    def target(
+        language: str, transcription: str, translations: dict[str, str]
+    ) -> Iterator[Tensor | str]:
         utterance = {"transcription": transcription, "translations": translations}
-        text = target_text(name, utterance)
+        text = target_text(name, utterance | {"language": language})
         tokens = tokenizer.encode(text)
         yield torch.tensor(tokens, dtype=torch.long)
         yield text if tokens else ""  # blanks alone are no target

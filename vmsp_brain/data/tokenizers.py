@@ -92,6 +92,44 @@ def train_tokenizer(
         )
 
 
+class LanguageTokenizer:
+    """The languages as the tokens of ``lid``, in the place of a SentencePiece vocabulary.
+
+    Arguments
+    ---------
+    languages : list of str
+        In the order of their numbers.
+
+    Example
+    -------
+    >>> tokenizer = LanguageTokenizer(["en", "fr"])
+    >>> tokenizer.encode("fr"), tokenizer.decode([[1], [0]])
+    ([1], ['fr', 'en'])
+    """
+
+    def __init__(self, languages: Sequence[str]) -> None:
+        self.languages = list(languages)
+
+    def encode(self, text: str) -> list[int]:
+        """A language's number, a list of one.
+
+        Raises
+        ------
+        ValueError
+            If it is none of these.
+        """
+        if text not in self.languages:
+            raise ValueError(
+                f"language: found {text!r} in a manifest, expected one of "
+                f"{', '.join(self.languages)}, which lid tells apart."
+            )
+        return [self.languages.index(text)]
+
+    def decode(self, tokens: Sequence[Sequence[int]]) -> list[str]:
+        """The languages of numbers."""
+        return [self.languages[number] for [number] in tokens]
+
+
 @dataclass(frozen=True)
 class Coverage:
     """How much of a text a vocabulary knows.

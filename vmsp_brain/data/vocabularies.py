@@ -7,7 +7,7 @@ from typing import Any
 from sentencepiece import SentencePieceProcessor
 
 from vmsp_brain.data.loading import read_manifests
-from vmsp_brain.data.tokenizers import load_tokenizer, train_tokenizer
+from vmsp_brain.data.tokenizers import LanguageTokenizer, load_tokenizer, train_tokenizer
 from vmsp_brain.names import matching, target_text
 
 
@@ -18,8 +18,13 @@ def text_objectives(hparams: Mapping[str, Any]) -> list[str]:
     return matching([*recognition, *translation], hparams.get("only", ["*"]))
 
 
+def identifies_language(hparams: Mapping[str, Any]) -> bool:
+    """Whether an experiment has the objective ``lid``."""
+    return bool(hparams.get("lid") and matching(["lid"], hparams.get("only", ["*"])))
+
+
 def load_tokenizers(hparams: Mapping[str, Any]) -> dict[str, SentencePieceProcessor]:
-    """The tokenizer of every objective that produces text.
+    """The tokenizer of every objective that produces text, and that of ``lid``.
 
     Raises
     ------
@@ -43,6 +48,8 @@ def load_tokenizers(hparams: Mapping[str, Any]) -> dict[str, SentencePieceProces
                 f"{path} has {tokenizers[name].vocab_size()} tokens, but {key} is {hparams[key]}. "
                 f"Set {key} accordingly, or another tokenizer_folder to train a new one."
             )
+    if identifies_language(hparams):
+        tokenizers["lid"] = LanguageTokenizer(hparams["languages"])
     return tokenizers
 
 

@@ -20,13 +20,17 @@ from torchjd.aggregation import Weighting
 
 from vmsp_brain.method.jackknife import GroupedSums
 from vmsp_brain.method.level import Level
-from vmsp_brain.method.penalties import Penalty
+from vmsp_brain.method.penalties import ConstantPenalty, Penalty
 
 ORDERS = {
     "UAS": ("asr/*", "st/*", "ssl"),
     "USA": ("st/*", "asr/*", "ssl"),
 }
 """The paper's two orders, primary level first: UAS puts recognition on top, USA translation."""
+
+LOWEST = "lid"
+"""Language identification, if there is any, has a level of its own below these: its loss is soon
+small, and a small gradient would draw λ to itself wherever it is traded off against others."""
 
 
 class Hierarchy:
@@ -217,7 +221,7 @@ def hierarchy_in_order(
     weighting: Weighting,
     scale_by: str | None = None,
 ) -> Hierarchy:
-    """The paper's three-level hierarchy (VM-MSP) in the order UAS or USA.
+    """The paper's three-level hierarchy (VM-MSP) in the order UAS or USA; below it ``lid``, if any.
 
     Arguments
     ---------
@@ -265,10 +269,13 @@ def hierarchy_in_order(
             f"penalties: found {len(penalties)}, expected {len(patterns) - 1}, one between each "
             f"two of the levels {', '.join(patterns)}."
         )
+    objectives = list(objectives)
     levels = [
         Level([pattern], weighting, penalty, scale_by=scale_by)
         for pattern, penalty in zip(patterns, [None, *penalties], strict=True)
     ]
+    if LOWEST in objectives:
+        levels.append(Level([LOWEST], penalty=ConstantPenalty(1.0)))
     return Hierarchy(levels, objectives)
 
 

@@ -189,7 +189,8 @@ class GradientStep:
         self._unread: list[tuple[str, Tensor]] = []  # of each loss, whether it is finite ...
         self._read: dict[str, list[bool]] = {}  # ... and by objective, once that was read
         self._heads: dict[str, Sequence[Parameter]] = {}  # by objective that had a loss
-        self._losses: dict[str, list[Tensor]] = {}  # by objective, if any λ depends on them
+        # By objective, with the shares, if any λ depends on them.
+        self._losses: dict[str, list[tuple[float, Tensor]]] = {}
         self.keeps_rows = sketch_size is None
         self.sketch = Sketch(sketch_size or MEASURING_SKETCH)
 
@@ -259,7 +260,14 @@ class GradientStep:
                 forward.cuts = [stack.enter_context(cut) for cut in cuts]
             yield forward
 
-    def add(self, forward: Forward, name: str, loss: Tensor, head: Sequence[Parameter]) -> None:
+    def add(
+        self,
+        forward: Forward,
+        name: str,
+        loss: Tensor,
+        head: Sequence[Parameter],
+        share: float = 1.0,
+    ) -> None:
         """Differentiate one loss of a forward; after the last one, the encoder's graph is free.
 
         The head's own gradient, unweighted, goes to its ``.grad``. The gradient of a loss that is
@@ -275,6 +283,9 @@ class GradientStep:
             A scalar.
         head : list of Parameter
             The objective's own trainable parameters.
+        share : float
+            Of the objective's loss on this draw: 1 / the number of forwards, if its loss is the
+            mean over several.
 
         Raises
         ------
@@ -283,14 +294,15 @@ class GradientStep:
         """
         forward.num_losses -= 1
         if self.hierarchy.takes_losses:
-            self._losses.setdefault(name, []).append(loss.detach() / forward.loss_scale)
+            part = share * loss.detach() / forward.loss_scale
+            self._losses.setdefault(name, []).append((share, part))
         finite = loss.detach().isfinite()
         forward.finite[name] = finite
         self._unread.append((name, finite))
         self._heads[name] = head
         leaves = [cut.leaves for cut in forward.cuts]
         inputs: list[Sequence[Tensor]] = [head, *leaves, self.shared]
-        flat = torch.autograd.grad(loss, [*chain(*inputs)], allow_unused=True)
+        flat = torch.autograd.grad(loss * share, [*chain(*inputs)], allow_unused=True)
         of_head, *of_cuts, of_shared = split(flat, inputs)
         accumulate(head, where_it_counts(finite, of_head), forward.average / DRAWS)
         if forward.cuts:
@@ -451,8 +463,9 @@ class GradientStep:
         sums = torch.zeros(2, len(self.rows.index), dtype=torch.float64)
         for name, found in self._losses.items():
             row = self.rows.index[name]
-            sums[0, row] = torch.stack(found).to("cpu", torch.float64).sum()
-            sums[1, row] = len(found)
+            shares, parts = zip(*found, strict=True)
+            sums[0, row] = torch.stack(parts).to("cpu", torch.float64).sum()
+            sums[1, row] = sum(shares)
         [(total, number)] = mean([sums])
         return total / number
 

@@ -13,7 +13,8 @@ from vmsp_brain.objectives.attention import AttentionObjective
 from vmsp_brain.objectives.best_rq import BestRQObjective
 from vmsp_brain.objectives.cpc import CPCObjective
 from vmsp_brain.objectives.ctc_attention import CTCAttentionObjective
-from vmsp_brain.objectives.interface import Objective
+from vmsp_brain.objectives.interface import Objective, by_source
+from vmsp_brain.objectives.language import LanguageObjective
 from vmsp_brain.objectives.sharing import share_decoder
 from vmsp_brain.objectives.wav2vec2 import Wav2Vec2Objective
 
@@ -22,8 +23,10 @@ __all__ = [
     "BestRQObjective",
     "CPCObjective",
     "CTCAttentionObjective",
+    "LanguageObjective",
     "Objective",
     "Wav2Vec2Objective",
+    "by_source",
     "multilingual_objectives",
 ]
 
@@ -39,8 +42,12 @@ def multilingual_objectives(
     only: Sequence[str] = ("*",),
     asr_decoder: str = SEPARATE,
     st_decoder: str = SEPARATE,
+    identification: Callable[..., Objective] | None = None,
+    lid: bool = False,
 ) -> nn.ModuleDict:
     """One recognition objective per language, one translation objective per pair, and SSL.
+
+    With ``lid`` also one that identifies the language.
 
     Arguments
     ---------
@@ -57,11 +64,15 @@ def multilingual_objectives(
     asr_decoder, st_decoder : str
         ``separate``: each recognition (translation) objective has a decoder of its own; ``shared``:
         there is one for all of them, see `vmsp_brain.objectives.sharing.share_decoder`.
+    identification : callable, optional
+        Makes the objective that identifies the language, such as `LanguageObjective`.
+    lid : bool
+        Whether to have it.
 
     Returns
     -------
     ModuleDict
-        The objectives by name: ``asr/<language>``, ``st/<source>-<target>``, ``ssl``.
+        The objectives by name: ``asr/<language>``, ``st/<source>-<target>``, ``ssl``, ``lid``.
 
     Raises
     ------
@@ -97,6 +108,8 @@ def multilingual_objectives(
         if decoder == SHARED and own:
             share_decoder(cast(list[AttentionObjective], own))
     objectives[self_supervised.name] = self_supervised
+    if lid and identification is not None:  # last: the others' weights are the same without it
+        objectives["lid"] = identification(languages=languages)
     kept = matching(objectives, only)
     supervised = [name for name in objectives if name != self_supervised.name]
     if supervised and not set(kept) & set(supervised):

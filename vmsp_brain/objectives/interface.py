@@ -1,6 +1,6 @@
 """What the Brain needs of an objective, whichever it is."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 from speechbrain.dataio.batch import PaddedBatch
@@ -15,9 +15,9 @@ class Objective(nn.Module):
     Attributes
     ----------
     name : str
-        ``asr/<language>``, ``st/<source>-<target>`` or ``ssl``.
+        ``asr/<language>``, ``st/<source>-<target>``, ``lid`` or ``ssl``.
     source : str
-        Which part of a batch it reads: a language, or ``ssl``.
+        Which part of a batch it reads: a language, or ``ssl``; unless `sources` says more.
     inner_layers : list of str
         The encoder's layers whose outputs its loss reads beside the encoder's.
     """
@@ -25,6 +25,11 @@ class Objective(nn.Module):
     name: str
     source: str
     inner_layers: Sequence[str] = ()
+
+    @property
+    def sources(self) -> list[str]:
+        """All parts of a batch that it reads; of several, its loss is the mean of theirs."""
+        return [self.source]
 
     def begin_step(self, step: int) -> None:
         """Called before every training step, with the number of optimizer steps taken so far."""
@@ -43,3 +48,12 @@ class Objective(nn.Module):
     def search(self, frames: Frames, *arguments: Any, **options: Any) -> list[list[int]]:
         """The tokens of every utterance; asked only of objectives that have a tokenizer."""
         raise NotImplementedError
+
+
+def by_source(objectives: Iterable[Objective]) -> dict[str, list[Objective]]:
+    """The objectives that read each part of a batch."""
+    found: dict[str, list[Objective]] = {}
+    for objective in objectives:
+        for source in objective.sources:
+            found.setdefault(source, []).append(objective)
+    return found

@@ -25,6 +25,7 @@ GROUPS = (
     "cost",
     "test",
     "sample",
+    "LID_valid",
 )
 """The groups of TensorBoard's page from top to bottom; it sorts by name, hence the numbers."""
 

@@ -45,6 +45,7 @@ class Evaluation:
         self,
         encoder: Encoder,
         objectives: Sequence[Objective],
+        source: str,
         part: PaddedBatch,
         search: Mapping[str, Any],
     ) -> Tensor:
@@ -56,6 +57,8 @@ class Evaluation:
             The shared encoder.
         objectives : list of Objective
             All of that source.
+        source : str
+            Its name.
         part : PaddedBatch
             The batch.
         search : dict
@@ -65,7 +68,7 @@ class Evaluation:
         for objective in objectives:
             if objective.name in self.tokenizers:
                 self._add_tokens(objective.name, objective.search(frames, **search), part)
-                self.samples.setdefault(objective.source, _first_waveform(part))
+                self.samples.setdefault(source, _first_waveform(part))
         [values] = read_losses([losses])
         self.losses.add(values)
         return torch.tensor(list(values.values())).mean()

@@ -10,7 +10,12 @@ from speechbrain.utils.distributed import if_main_process
 from torch import Tensor, nn
 
 from vmsp_brain.data.tokenizers import CHARACTER_COVERAGE, coverage, load_tokenizer
-from vmsp_brain.data.vocabularies import text_objectives, tokenizer_path, training_texts
+from vmsp_brain.data.vocabularies import (
+    identifies_language,
+    text_objectives,
+    tokenizer_path,
+    training_texts,
+)
 from vmsp_brain.encoders.loading import transfer_parameters
 from vmsp_brain.files import whole_file
 from vmsp_brain.run.best import best_checkpoint, run_metric
@@ -91,6 +96,11 @@ def _earlier_tokenizers(init_from: str) -> dict[str, Path]:
     return {name: tokenizer_path(settings, name) for name in text_objectives(settings)}
 
 
+def _languages(init_from: str) -> list[str]:
+    """Those of the earlier run, the vocabulary of its ``lid``."""
+    return list(_run_of(Path(init_from)).settings["languages"])
+
+
 def start_from_earlier_run(hparams: Mapping[str, Any]) -> None:
     """With ``init_from``: its encoder and heads, unless this run has checkpoints of its own.
 
@@ -106,6 +116,8 @@ def start_from_earlier_run(hparams: Mapping[str, Any]) -> None:
         for name in text_objectives(hparams)
         if name in earlier and not _same(earlier[name], tokenizer_path(hparams, name))
     ]
+    if identifies_language(hparams) and hparams["languages"] != _languages(hparams["init_from"]):
+        other.append("lid")
     if other:
         _print(f"Heads of another vocabulary than this run's start new: {', '.join(other)}.")
     theirs = _run_of(Path(hparams["init_from"])).settings

@@ -38,7 +38,7 @@ def score_lines(title: str, rows: Mapping[str, Mapping[str, float]]) -> str:
 
 
 def score_rows(report: Mapping) -> dict[str, dict[str, float]]:
-    """WER of each language, BLEU of each pair, with their means, as `score_lines` takes them.
+    """WER and LID of languages, BLEU of pairs, with their means, as `score_lines` takes them.
 
     A language whose errors are counted in characters says so.
 
@@ -49,7 +49,7 @@ def score_rows(report: Mapping) -> dict[str, dict[str, float]]:
     """
     of_characters = report.get("wer_of_characters", [])
     rows = {}
-    for metric, title in (("wer", "WER %"), ("bleu", "BLEU")):
+    for metric, title in (("wer", "WER %"), ("bleu", "BLEU"), ("lid", "LID %")):
         if metric in report:
             rows[title] = {
                 f"{name} (characters)" if name in of_characters else name: score

@@ -105,6 +105,11 @@ def signature(metric: sacrebleu.BLEU | sacrebleu.CHRF) -> str:
     return str(metric.get_signature())
 
 
+def accuracy(hypotheses: list[Hypothesis], _: str = "") -> float:
+    """Share of hypotheses that are the reference, in percent; ``lid`` has no part to name."""
+    return 100.0 * sum(h.reference == h.hypothesis for h in hypotheses) / len(hypotheses)
+
+
 SCORES: dict[str, dict[str, Callable[[list[Hypothesis], str], float]]] = {
     "asr": {"wer": word_error_rate, "cer": character_error_rate},
     "st": {"bleu": bleu, "chrf": chrf},
@@ -118,13 +123,14 @@ def results(hypotheses: Mapping[str, list[Hypothesis]]) -> dict:
     Arguments
     ---------
     hypotheses : dict
-        By objective, ``asr/<language>`` or ``st/<source>-<target>``.
+        By objective, ``asr/<language>``, ``st/<source>-<target>`` or ``lid``.
 
     Returns
     -------
     dict
-        ``wer``, ``cer`` and `word_errors` by language, ``bleu`` and ``chrf`` by pair; the scores'
-        means, such as ``wer_mean``; ``bleu_signature`` and ``chrf_signature``; if there are any,
+        ``wer``, ``cer`` and `word_errors` by language, ``bleu`` and ``chrf`` by pair, ``lid``, the
+        share of utterances whose language was identified, by language; the scores' means, such as
+        ``wer_mean``; ``bleu_signature`` and ``chrf_signature``; if there are any,
         ``wer_of_characters``, the languages whose ``wer`` counts characters. What has no
         hypotheses (``--debug`` evaluates few batches) is not there.
     """
@@ -142,7 +148,18 @@ def results(hypotheses: Mapping[str, list[Hypothesis]]) -> dict:
             report[metric] = {part: round(value, 2) for part, value in scores.items()}
             report[f"{metric}_mean"] = round(sum(scores.values()) / len(scores), 2)
         report |= _how_counted(texts) if task == "asr" else _signatures(texts)
+    if hypotheses.get("lid"):
+        report |= _identification(hypotheses["lid"])
     return report
+
+
+def _identification(hypotheses: list[Hypothesis]) -> dict:
+    of_language: dict[str, list[Hypothesis]] = {}
+    for hypothesis in hypotheses:
+        of_language.setdefault(hypothesis.reference, []).append(hypothesis)
+    scores = {language: accuracy(spoken) for language, spoken in of_language.items()}
+    mean = sum(scores.values()) / len(scores)
+    return {"lid": {name: round(x, 2) for name, x in scores.items()}, "lid_mean": round(mean, 2)}
 
 
 def _how_counted(texts: Mapping[str, list[Hypothesis]]) -> dict:

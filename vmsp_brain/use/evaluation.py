@@ -3,7 +3,7 @@
 import csv
 import os
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from io import StringIO
 from pathlib import Path
@@ -20,7 +20,7 @@ from vmsp_brain.data.vocabularies import text_objectives
 from vmsp_brain.files import write_whole
 from vmsp_brain.names import source_of, target_text, text_key
 from vmsp_brain.run.folder import RunFolder
-from vmsp_brain.run.scores import Hypothesis, bleu, results, word_error_rate
+from vmsp_brain.run.scores import Hypothesis, accuracy, bleu, results, word_error_rate
 from vmsp_brain.use.inference import SpeechTranslator
 from vmsp_brain.use.loading import check_model, load_model
 
@@ -191,7 +191,7 @@ def decode(
     objectives = {name: model.mods.objectives[name] for name in tokenizers}
     sources, names_of = {}, {}
     for language, spoken in utterances.items():
-        names_of[language] = [name for name, o in objectives.items() if o.source == language]
+        names_of[language] = [name for name, o in objectives.items() if language in o.sources]
         if not names_of[language]:
             raise ValueError(
                 f"language: found {language!r} in the manifest, expected one of "
@@ -224,10 +224,17 @@ def decode(
     return found
 
 
+_SPEAKERS_SCORES: dict[str, tuple[str, Callable[[list[Hypothesis], str], float]]] = {
+    "asr": ("WER", word_error_rate),
+    "st": ("BLEU", bleu),
+    "lid": ("LID", accuracy),
+}
+
+
 def write_speakers(
     path: str | Path, hypotheses: Mapping[str, list[Hypothesis]], speakers: Mapping[str, str]
 ) -> None:
-    """Write WER or BLEU of every speaker for each objective, the most difficult first (CSV).
+    """Write WER, BLEU or LID of every speaker for each objective, the most difficult first (CSV).
 
     Arguments
     ---------
@@ -244,10 +251,9 @@ def write_speakers(
         for hypothesis in made:
             of_speaker.setdefault(speakers[hypothesis.id], []).append(hypothesis)
         task, _, part = name.partition("/")
-        recognizes = task == "asr"
-        metric, score = ("WER", word_error_rate) if recognizes else ("BLEU", bleu)
+        metric, score = _SPEAKERS_SCORES[task]
         scored = [(speaker, len(own), score(own, part)) for speaker, own in of_speaker.items()]
-        scored.sort(key=lambda row: row[2], reverse=recognizes)
+        scored.sort(key=lambda row: row[2], reverse=task == "asr")
         rows += [[name, speaker, number, metric, f"{x:.2f}"] for speaker, number, x in scored]
     text = StringIO()
     table = csv.writer(text)

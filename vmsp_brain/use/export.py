@@ -11,7 +11,7 @@ import torch
 from speechbrain.utils.checkpoints import Checkpoint, average_checkpoints
 
 from vmsp_brain.data.tokenizers import load_tokenizer
-from vmsp_brain.data.vocabularies import text_objectives, tokenizer_path
+from vmsp_brain.data.vocabularies import identifies_language, text_objectives, tokenizer_path
 from vmsp_brain.files import put_in_place
 from vmsp_brain.run.best import best_checkpoint, last_checkpoints
 from vmsp_brain.run.folder import RunFolder
@@ -19,6 +19,11 @@ from vmsp_brain.run.options.checks import check_search
 from vmsp_brain.use.model_card import model_card
 
 WEIGHTS = ("encoder", "objectives")
+
+_OF_LID = (
+    "    lid: !new:vmsp_brain.data.tokenizers.LanguageTokenizer",
+    "        languages: !ref <languages>",
+)
 
 
 def export_run(
@@ -139,6 +144,7 @@ def _hyperparams(settings: dict[str, Any]) -> str:
             *(f"{name}: !new:sentencepiece.SentencePieceProcessor" for name in files),
             "tokenizers:",
             *(f"    {objective}: !ref <{name}>" for objective, name in tokenizers.items()),
+            *(_OF_LID if identifies_language(settings) else []),
             "pretrainer: !new:speechbrain.utils.parameter_transfer.Pretrainer",
             "    loadables:",
             *(f"        {name}: !ref <{name}>" for name in (*WEIGHTS, *files)),

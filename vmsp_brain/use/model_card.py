@@ -162,7 +162,7 @@ def _results(run: RunFolder, report: dict[str, Any] | None) -> str:
         return "Not measured; evaluate.py measures them."
     search = ", ".join(f"{key} {value}" for key, value in run.settings["test_search"].items())
     lines = [f"On the test set ({search}):"]
-    for metric, title in (("wer", "WER, %"), ("bleu", "BLEU")):
+    for metric, title in (("wer", "WER, %"), ("bleu", "BLEU"), ("lid", "LID, %")):
         if metric in report:
             scores = {**report[metric], "mean": report[f"{metric}_mean"]}
             lines += ["", f"| {' | '.join(['', *scores])} |", f"|{'---|' * (len(scores) + 1)}"]

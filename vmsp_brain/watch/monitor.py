@@ -173,7 +173,7 @@ class Monitor:
             From `EpochCost.stop`.
         """
         penalties, valid_losses = hierarchy.named_penalties(epoch), evaluation.losses.summary()
-        means = {key: report[f"{key}_mean"] for key in ("wer", "bleu") if key in report}
+        means = {key: report[f"{key}_mean"] for key in ("wer", "bleu", "lid") if key in report}
         self.hparams.train_logger.log_stats(
             stats_meta={
                 "epoch": epoch,
@@ -198,6 +198,7 @@ class Monitor:
             "loss_valid": valid_losses,
             "WER_valid": {**report.get("wer", {}), "mean": means.get("wer")},
             "BLEU_valid": {**report.get("bleu", {}), "mean": means.get("bleu")},
+            "LID_valid": {**report.get("lid", {}), "mean": means.get("lid")},
             "cost": cost,
         }.items():
             self.write_scalars(group, values, epoch)
@@ -241,7 +242,7 @@ class Monitor:
     def write_hyperparameters(self) -> None:
         """Write the experiment's numbers and order, and its test scores: the run is at its end."""
         report = self._run.read_report()
-        means = ("wer_mean", "bleu_mean", "cer_mean", "chrf_mean")
+        means = ("wer_mean", "bleu_mean", "cer_mean", "chrf_mean", "lid_mean")
         scores = {key: report[key] for key in means if key in report}
         tagged = {numbered_tag("test", key): score for key, score in scores.items()}
         self._writer.add_hparams(self._settings(), tagged, run_name=".")

@@ -52,7 +52,7 @@ CONFLICT_LIMIT = 0.5
 WORST_SHOWN = 105.0
 """Percent; a worse WER (early ones, of many insertions) is marked at the edge."""
 
-_NO_LANGUAGE = {"mean", "ssl"}
+_NO_LANGUAGE = {"mean", "ssl", "lid"}
 _SCORES = {"wer": "WER (%), lower is better", "bleu": "BLEU, higher is better"}
 
 
@@ -321,7 +321,7 @@ def line_style(name: str, languages: Sequence[str]) -> dict[str, Any]:
         "color": COLOURS[number],
         "marker": MARKERS[number],
         "linewidth": 2.5 if language == "mean" else 1.4,
-        "linestyle": {"st": "--", "ssl": ":"}.get(name.partition("/")[0], "-"),
+        "linestyle": {"st": "--", "ssl": ":", "lid": "-."}.get(name.partition("/")[0], "-"),
     }
 
 
@@ -433,11 +433,11 @@ def _penalty_label(name: str) -> str:
 
 
 def _in_one_order(names: Iterable[str]) -> list[str]:
-    """Recognition, translation, SSL, each by language: the same for every hierarchy."""
+    """Recognition, translation, SSL, LID, each by language: the same for every hierarchy."""
     objectives = list(dict.fromkeys(names))
     recognition = [name for name in objectives if name.startswith("asr/")]
     languages = [_language(name) for name in recognition + objectives]
-    tasks = ("asr", "st", "ssl")
+    tasks = ("asr", "st", "ssl", "lid")
     return sorted(
         objectives, key=lambda o: (tasks.index(o.partition("/")[0]), languages.index(_language(o)))
     )

@@ -172,6 +172,7 @@ _DATA = (
         ListOf(Text("", "asr/fr"), "objectives, by name or pattern", may_be_empty=False),
         "The objectives to have among those of languages and pairs.",
     ),
+    Option("lid", FLAG, "Adds an objective that learns which language is spoken."),
     Option("min_duration", NOT_NEGATIVE, "Shorter training clips are left out (s)."),
     Option("max_duration", SECONDS, "Longer training clips are left out (s)."),
     Option(

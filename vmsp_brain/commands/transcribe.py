@@ -1,4 +1,4 @@
-"""Prints what is spoken in audio files, and its translation.
+"""Prints what is spoken in audio files of any length, and its translation.
 
 vmsp-transcribe speech.mp3 --language fr --translate en --model results/mini
 """
@@ -21,18 +21,28 @@ def main(words: list[str] | None = None) -> None:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("files", nargs="+")
-    parser.add_argument("--language", required=True, help="which is spoken, such as fr")
+    parser.add_argument(
+        "--language", help="which is spoken, such as fr; a model trained with lid needs none"
+    )
     parser.add_argument("--translate", metavar="LANGUAGE", help="also translate, into this one")
     parser.add_argument("--model", default="results/mini", help="run, exported folder or hub name")
     parser.add_argument(
         "--max_duration",
         type=float,
         metavar="SECONDS",
-        help="of a file, in place of the longest clip that the model was trained on",
+        help="of a file, or of a piece of a longer one, in place of the longest clip that the "
+        "model was trained on",
     )
-    parser.add_argument(
-        "--json", action="store_true", dest="as_json", help="a JSON list in place of text"
-    )
+    forms = parser.add_mutually_exclusive_group()
+    for form, help_text in (
+        ("json", "a JSON list in place of text"),
+        ("srt", "subtitles (SubRip) of a file; with --translate, translated"),
+        ("vtt", "the same as WebVTT"),
+    ):
+        forms.add_argument(
+            f"--{form}", action="store_const", const=form, dest="form", help=help_text
+        )
+    parser.set_defaults(form="text")
     parser.add_argument("--device", default="cpu")
     arguments = parser.parse_args(words)
     try:

@@ -1,14 +1,40 @@
 """A trained model in use: from an audio file to its transcription and its translations."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import torch
-from speechbrain.dataio import audio_io
+from speechbrain.dataio.batch import PaddedBatch
 from speechbrain.inference.interfaces import Pretrained
 from torch import Tensor
 
-from vmsp_brain.audio import SAMPLE_RATE, SHORTEST, SILENCE, is_silent, mono_at_model_rate
+from vmsp_brain.encoders import Frames
+from vmsp_brain.use.pauses import batches
+from vmsp_brain.use.recording import Recording
+
+WINDOW = 60.0
+"""Seconds of a recording that are in memory at a time, unless its longest piece has more."""
+
+TOGETHER = 8
+"""Pieces that are decoded together at most."""
+
+
+@dataclass(frozen=True)
+class Segment:
+    """A piece of a recording.
+
+    Arguments
+    ---------
+    start, end : float
+        Seconds from the recording's beginning.
+    texts : dict
+        What each objective made of it.
+    """
+
+    start: float
+    end: float
+    texts: dict[str, str]
 
 
 class SpeechTranslator(Pretrained):
@@ -24,7 +50,7 @@ class SpeechTranslator(Pretrained):
         ``encoder`` and ``objectives``, as for `vmsp_brain.brain.VMSPBrain`.
     hparams : dict
         ``tokenizers``, by objective; ``search``, the keyword arguments of the objectives'
-        ``search``; ``max_duration``, the seconds of the longest file that is taken.
+        ``search``; ``max_duration``, the seconds of the longest file that is taken whole.
     run_opts, freeze_params
         See SpeechBrain's ``Pretrained``; ``run_opts={"device": "cuda"}`` for a GPU.
 
@@ -52,28 +78,35 @@ class SpeechTranslator(Pretrained):
 
     @property
     def max_seconds(self) -> float:
-        """Duration of the longest file that is taken: what the model was trained on, or less.
+        """Duration of the longest file that is taken whole: what the model was trained on, or less.
 
         It is ``max_duration`` of the model's ``hyperparams.yaml``, which may be overridden, and no
         more than the encoder takes.
         """
         return min(self.hparams.max_duration, self.mods.encoder.max_seconds)
 
-    def transcribe_file(self, path: str | Path, language: str) -> str:
-        """The words spoken in an audio file of any sample rate and number of channels.
+    @property
+    def identifies(self) -> bool:
+        """Whether the model can tell which language is spoken: it was trained with ``lid``."""
+        return "lid" in self.mods.objectives
+
+    def transcribe_file(self, path: str | Path, language: str | None = None) -> str:
+        """The words spoken in an audio file of any length, sample rate and number of channels.
 
         Arguments
         ---------
         path : Path
             The file.
-        language : str
-            Which is spoken; one of `languages`.
+        language : str, optional
+            Which is spoken; one of `languages`. A model that `identifies` it can go without.
 
         Raises
         ------
         FileNotFoundError, ValueError
-            As `load_audio` does; or if the model does not know the language.
+            As `segments` does; or if the model does not know the language.
         """
+        if language is None and self.identifies:
+            language = self.identify(Recording(path))
         self._check("language", language, self.languages)
         return self.decode_file(path, [f"asr/{language}"])[f"asr/{language}"]
 
@@ -90,7 +123,7 @@ class SpeechTranslator(Pretrained):
         Raises
         ------
         FileNotFoundError, ValueError
-            As `load_audio` does; or if the model does not know the pair.
+            As `segments` does; or if the model does not know the pair.
         """
         self._check("pair", pair, self.pairs)
         return self.decode_file(path, [f"st/{pair}"])[f"st/{pair}"]
@@ -108,7 +141,7 @@ class SpeechTranslator(Pretrained):
         return self.decode_batch(wavs, wav_lens, [name])[name]
 
     def decode_file(self, path: str | Path, names: Sequence[str]) -> dict[str, str]:
-        """What several objectives make of an audio file, from one encoder forward.
+        """What several objectives make of an audio file, its `segments` one after the other.
 
         Arguments
         ---------
@@ -120,12 +153,61 @@ class SpeechTranslator(Pretrained):
         Raises
         ------
         FileNotFoundError, ValueError
-            As `load_audio` does.
+            As `segments` does.
         """
-        wavs = self.load_audio(path).unsqueeze(0)
-        return {
-            name: text for name, [text] in self.decode_batch(wavs, torch.ones(1), names).items()
-        }
+        found = list(self.segments(Recording(path), names))
+        return {name: " ".join(filter(None, (s.texts[name] for s in found))) for name in names}
+
+    def segments(self, recording: Recording, names: Sequence[str]) -> Iterator[Segment]:
+        """What several objectives make of a recording, in order, while it is being read.
+
+        One that is no longer than `max_seconds` is a single segment, as in training. A longer one
+        is cut at its pauses; pieces of similar length are decoded together, from one encoder
+        forward.
+
+        Arguments
+        ---------
+        recording : Recording
+            Of any length.
+        names : list of str
+            Objectives, such as ``asr/fr`` and ``st/fr-en``.
+
+        Raises
+        ------
+        FileNotFoundError, ValueError
+            If it cannot be read, has samples that are not finite numbers, or nothing is heard.
+        """
+        for pieces in _windows(recording.pieces(self.max_seconds)):
+            texts: dict[int, dict[str, str]] = {}
+            for numbers in self._batches(pieces):
+                found = self.decode_batch(*_read(recording, [pieces[n] for n in numbers]), names)
+                for position, number in enumerate(numbers):
+                    texts[number] = {name: found[name][position] for name in names}
+            yield from (Segment(*piece, texts[n]) for n, piece in enumerate(pieces))
+
+    @torch.no_grad()
+    def identify(self, recording: Recording) -> str:
+        """The language spoken in a recording: the most likely one in its first minute.
+
+        Raises
+        ------
+        FileNotFoundError, ValueError
+            As `segments` does.
+        """
+        pieces = next(_windows(recording.pieces(self.max_seconds)))
+        objective, total = self.mods.objectives["lid"], torch.zeros(())
+        for numbers in self._batches(pieces):
+            wavs, lengths = _read(recording, [pieces[n] for n in numbers])
+            with self.inference_ctx:
+                found = objective.log_probabilities(self._encode(wavs, lengths)).cpu()
+            total = total + (lengths.unsqueeze(1) * wavs.shape[1] * found).sum(0)
+        return objective.languages[int(total.argmax())]
+
+    def _batches(self, pieces: list[tuple[float, float]]) -> list[list[int]]:
+        return batches(pieces, self.max_seconds, TOGETHER)
+
+    def _encode(self, wavs: Tensor, wav_lens: Tensor) -> Frames:
+        return self.mods.encoder(wavs.to(self.device).float(), wav_lens.to(self.device))
 
     @torch.no_grad()
     def decode_batch(
@@ -148,7 +230,7 @@ class SpeechTranslator(Pretrained):
             B texts by objective.
         """
         with self.inference_ctx:
-            frames = self.mods.encoder(wavs.to(self.device).float(), wav_lens.to(self.device))
+            frames = self._encode(wavs, wav_lens)
             found = {
                 name: self.mods.objectives[name].search(frames, **self.hparams.search)
                 for name in names
@@ -168,30 +250,11 @@ class SpeechTranslator(Pretrained):
         FileNotFoundError
             If there is no such file.
         ValueError
-            If it is not audio, shorter than a frame, longer than `max_seconds`, silent, or has
-            samples that are not finite.
+            If it is not audio, shorter than a frame, silent, or has samples that are not finite.
         """
-        if not Path(path).is_file():
-            raise FileNotFoundError(f"{path}: there is no such file.")
-        try:
-            self._check_duration(path, audio_io.info(str(path)).duration)
-            waveform = mono_at_model_rate(*audio_io.load(str(path)))
-        except RuntimeError as error:
-            raise ValueError(
-                f"{path} cannot be read as audio ({error}). It is damaged or of a kind that "
-                "libsndfile does not know; try WAV, FLAC, MP3 or OGG."
-            ) from error
-        _check_sound(path, waveform)
-        return waveform
-
-    def _check_duration(self, path: str | Path, seconds: float) -> None:
-        """Before anything is decoded: hours of audio may not fit into memory."""
-        if seconds > self.max_seconds:
-            raise ValueError(
-                f"{path} holds {seconds:.1f} s of audio, expected at most {self.max_seconds:g} s. "
-                "Cut it at pauses; or set max_duration (the longest clip that the model was "
-                f"trained on; the encoder takes {self.mods.encoder.max_seconds:g} s)."
-            )
+        recording = Recording(path)
+        recording.check()
+        return recording.read()
 
     def objectives_for(self, language: str, target: str | None = None) -> list[str]:
         """Names of the objectives that transcribe a language, and translate it into another.
@@ -211,19 +274,24 @@ class SpeechTranslator(Pretrained):
         split = (name.partition("/") for name in self.hparams.tokenizers)
         return [rest for own, _, rest in split if own == task]
 
-    def _check(self, what: str, found: str, known: list[str]) -> None:
+    def _check(self, what: str, found: str | None, known: list[str]) -> None:
         if found not in known:
             expected = f"one of {', '.join(known)}" if known else "nothing: the model knows none"
             raise ValueError(f"{what}: found {found!r}, expected {expected}.")
 
 
-def _check_sound(path: str | Path, waveform: Tensor) -> None:
-    seconds = len(waveform) / SAMPLE_RATE
-    if seconds < SHORTEST:
-        raise ValueError(f"{path} holds {seconds:.3f} s of audio, expected at least {SHORTEST} s.")
-    if not waveform.isfinite().all():
-        raise ValueError(f"{path} has samples that are not finite numbers. Make the file anew.")
-    if is_silent(waveform):
-        raise ValueError(
-            f"{path} is silent: no sample is above {SILENCE:g} of full scale. Expected speech."
-        )
+def _windows(pieces: list[tuple[float, float]]) -> Iterator[list[tuple[float, float]]]:
+    """Neighbouring pieces of as many seconds as are in memory at a time."""
+    window: list[tuple[float, float]] = []
+    for piece in pieces:
+        window.append(piece)
+        if sum(end - start for start, end in window) >= WINDOW:
+            yield window
+            window = []
+    if window:
+        yield window
+
+
+def _read(recording: Recording, pieces: list[tuple[float, float]]) -> tuple[Tensor, Tensor]:
+    """Their waveforms (B, samples), and lengths relative to the longest, (B,)."""
+    return tuple(PaddedBatch([{"sig": recording.read(*piece)} for piece in pieces]).sig)

@@ -8,7 +8,6 @@ from collections.abc import Mapping
 from functools import partial
 
 import numpy as np
-import sentencepiece
 import speechbrain as sb
 import torch
 from speechbrain.dataio.batch import PaddedBatch
@@ -18,6 +17,7 @@ from torch import Tensor, nn
 
 from vmsp_brain import processes
 from vmsp_brain.data.batches import MultilingualBatch
+from vmsp_brain.data.tokenizers import Tokenizer
 from vmsp_brain.encoders.compilation import compile_layers
 from vmsp_brain.encoders.interface import check_layers
 from vmsp_brain.method.conflict import Conflicts
@@ -79,7 +79,7 @@ class VMSPBrain(AveragingBrain):
         self,
         modules: Mapping[str, nn.Module],
         hierarchy: Hierarchy,
-        tokenizers: Mapping[str, sentencepiece.SentencePieceProcessor],
+        tokenizers: Mapping[str, Tokenizer],
         hparams: Mapping,
         run_opts: Mapping | None = None,
         checkpointer: Checkpointer | None = None,

@@ -5,7 +5,6 @@ from dataclasses import dataclass
 from typing import Any
 
 import torch
-from sentencepiece import SentencePieceProcessor
 from torch.utils.data import Dataset, Sampler
 
 from vmsp_brain.data.batches import MultilingualBatch, MultilingualDataset
@@ -19,6 +18,7 @@ from vmsp_brain.data.manifests import (
 )
 from vmsp_brain.data.passes import Batching, DynamicBatches, FixedBatches, tempered
 from vmsp_brain.data.samplers import EvaluationSampler, MultilingualSampler, steps_of_one_pass
+from vmsp_brain.data.tokenizers import Tokenizer
 
 UNLABELLED = "unlabelled"
 """The source of audio without text, which joins the corpus's audio in the batches for SSL."""
@@ -36,9 +36,7 @@ class Data:
     loader_kwargs: dict[str, Any]
 
 
-def load_data(
-    hparams: Mapping[str, Any], tokenizers: Mapping[str, SentencePieceProcessor]
-) -> dict[str, Data]:
+def load_data(hparams: Mapping[str, Any], tokenizers: Mapping[str, Tokenizer]) -> dict[str, Data]:
     """Data of the splits train, dev and test.
 
     Training batches hold two draws of every language and of all audio (for SSL), of which
@@ -146,7 +144,7 @@ def _batching(
 
 def _data(
     hparams: Mapping[str, Any],
-    tokenizers: Mapping[str, SentencePieceProcessor],
+    tokenizers: Mapping[str, Tokenizer],
     utterances: Utterances,
     sampler: Sampler,
     ssl: Mapping[str, dict] | None = None,

@@ -14,13 +14,13 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-import sentencepiece
 import torch
 from speechbrain.dataio.dataset import DynamicItemDataset
 from speechbrain.utils.data_pipeline import DynamicItem, provides, takes
 from torch import Tensor
 
 from vmsp_brain.audio import load_audio
+from vmsp_brain.data.tokenizers import Tokenizer
 from vmsp_brain.names import target_text, text_key
 
 COLUMNS = (
@@ -197,7 +197,7 @@ def _check_whole(manifest: Path, rows: int) -> None:
 
 def labelled_dataset(
     utterances: Mapping[str, dict],
-    tokenizers: Mapping[str, sentencepiece.SentencePieceProcessor],
+    tokenizers: Mapping[str, Tokenizer],
     cache_audio: bool = False,
 ) -> DynamicItemDataset:
     """One language's utterances, with the target tokens of each of its objectives.
@@ -233,7 +233,7 @@ def unlabelled_dataset(
     return DynamicItemDataset(dict(utterances), [_audio_item(cache_audio)], ["id", "sig"])
 
 
-def _target_item(name: str, tokenizer: sentencepiece.SentencePieceProcessor) -> DynamicItem:
+def _target_item(name: str, tokenizer: Tokenizer) -> DynamicItem:
     @takes("language", "transcription", "translations")
     @provides(name, text_key(name))
     def target(

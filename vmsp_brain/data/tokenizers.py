@@ -130,6 +130,10 @@ class LanguageTokenizer:
         return [self.languages[number] for [number] in tokens]
 
 
+Tokenizer = sentencepiece.SentencePieceProcessor | LanguageTokenizer
+"""From texts to tokens and back, of any objective that has targets."""
+
+
 @dataclass(frozen=True)
 class Coverage:
     """How much of a text a vocabulary knows.

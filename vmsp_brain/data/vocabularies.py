@@ -4,10 +4,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from sentencepiece import SentencePieceProcessor
-
 from vmsp_brain.data.loading import read_manifests
-from vmsp_brain.data.tokenizers import LanguageTokenizer, load_tokenizer, train_tokenizer
+from vmsp_brain.data.tokenizers import LanguageTokenizer, Tokenizer, load_tokenizer, train_tokenizer
 from vmsp_brain.names import matching, target_text
 
 
@@ -23,7 +21,7 @@ def identifies_language(hparams: Mapping[str, Any]) -> bool:
     return bool(hparams.get("lid") and matching(["lid"], hparams.get("only", ["*"])))
 
 
-def load_tokenizers(hparams: Mapping[str, Any]) -> dict[str, SentencePieceProcessor]:
+def load_tokenizers(hparams: Mapping[str, Any]) -> dict[str, Tokenizer]:
     """The tokenizer of every objective that produces text, and that of ``lid``.
 
     Raises
@@ -38,14 +36,14 @@ def load_tokenizers(hparams: Mapping[str, Any]) -> dict[str, SentencePieceProces
     >>> {name: tokenizer.vocab_size() for name, tokenizer in load_tokenizers(hparams).items()}
     {'asr/en': 60, 'asr/fr': 60, 'st/fr-en': 60}
     """
-    tokenizers = {}
+    tokenizers: dict[str, Tokenizer] = {}
     for name in text_objectives(hparams):
         path = tokenizer_path(hparams, name)
-        tokenizers[name] = load_tokenizer(path)
+        tokenizer = tokenizers[name] = load_tokenizer(path)
         key = f"{name.partition('/')[0]}_vocab_size"
-        if tokenizers[name].vocab_size() != hparams[key]:
+        if tokenizer.vocab_size() != hparams[key]:
             raise ValueError(
-                f"{path} has {tokenizers[name].vocab_size()} tokens, but {key} is {hparams[key]}. "
+                f"{path} has {tokenizer.vocab_size()} tokens, but {key} is {hparams[key]}. "
                 f"Set {key} accordingly, or another tokenizer_folder to train a new one."
             )
     if identifies_language(hparams):

@@ -3,12 +3,12 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-import sentencepiece
 import torch
 from speechbrain.dataio.batch import PaddedBatch
 from torch import Tensor
 
 from vmsp_brain import processes
+from vmsp_brain.data.tokenizers import Tokenizer
 from vmsp_brain.encoders import Encoder
 from vmsp_brain.names import text_key
 from vmsp_brain.objectives import Objective
@@ -35,7 +35,7 @@ class Evaluation:
         By source, the first utterance's waveform, (samples,).
     """
 
-    def __init__(self, tokenizers: Mapping[str, sentencepiece.SentencePieceProcessor]) -> None:
+    def __init__(self, tokenizers: Mapping[str, Tokenizer]) -> None:
         self.tokenizers = tokenizers
         self.losses = RunningMeans()
         self.hypotheses: dict[str, list[Hypothesis]] = {name: [] for name in tokenizers}

@@ -13,8 +13,8 @@ from torch import Tensor
 from vmsp_brain.audio import SHORTEST, SILENCE, mono_at_model_rate
 from vmsp_brain.use.pauses import QUIETEST, pieces
 
-_FRAME = 0.02  # s
-_BLOCK = 500  # frames that are measured at a time
+_FRAME = 0.01  # s
+_BLOCK = 1000  # frames that are measured at a time
 
 
 class Recording:
@@ -68,7 +68,7 @@ class Recording:
 
     @property
     def frame(self) -> float:
-        """Seconds of which a level is measured: 20 ms, in whole samples."""
+        """Seconds of which a level is measured: 10 ms, in whole samples."""
         return self._samples_per_frame / self.rate
 
     @property

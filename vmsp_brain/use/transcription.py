@@ -96,7 +96,7 @@ def _transcribe(
     if language is None:
         print(f"{path}: the language is {spoken}.", file=sys.stderr)
     names = translator.objectives_for(spoken, translate)
-    found = []
+    found: list[Segment] = []
     for segment in _with_progress(translator.segments(recording, names), recording, is_long):
         if form in CUES:
             head = "" if found else HEADS[form]

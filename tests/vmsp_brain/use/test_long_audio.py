@@ -129,7 +129,7 @@ def test_a_block_at_a_time_is_measured(tmp_path, monkeypatch):
     monkeypatch.setattr(
         soundfile.SoundFile, "read", lambda *a, **k: sizes.append(a[1]) or read(*a, **k)
     )
-    assert len(Recording(tmp_path / "long.wav").levels) == 300 * 50
+    assert len(Recording(tmp_path / "long.wav").levels) == 300 * 100
     assert len(sizes) == 30
     assert max(sizes) == 10 * 16_000
 

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from vmsp_brain.use.pauses import CLICK, MARGIN, PAUSE, batches, pieces
 
-FRAME = 0.02
+FRAME = 0.01
 
 
 def levels_of(sounds, speech=-20.0, noise=-60.0, seed=0):
@@ -62,7 +62,7 @@ def test_a_long_sound_is_cut_at_its_quietest_places():
 
 
 def test_sound_without_a_pause_is_cut_all_the_same():
-    found = pieces(np.full(5000, -20.0), FRAME, 20.0)
+    found = pieces(np.full(10_000, -20.0), FRAME, 20.0)
     assert found[0][0] == 0 and found[-1][1] == pytest.approx(100.0)
     assert all(0 < end - start <= 20.0 + 1e-9 for start, end in found)
 

@@ -11,10 +11,12 @@ from tests.helpers.oracles import (
     lambdas_of,
     make_batch,
     make_brain,
+    make_items,
     oracle_gradients,
     oracle_step,
     step_gradients,
 )
+from vmsp_brain.data.batches import MultilingualBatch
 from vmsp_brain.method.layer_selection import LayerSelection
 from vmsp_brain.method.step import GradientStep
 
@@ -101,3 +103,26 @@ def test_an_optimizer_steps_a_shared_decoder_once():
     assert len(parameters) == len(set(parameters))
     trained = (p for p in brain.modules.objectives.parameters() if p.requires_grad)
     assert set(parameters) == {id(parameter) for parameter in trained}
+
+
+class OtherViews(torch.nn.Module):
+    """Drops the first frames of the second half of a batch."""
+
+    def forward(self, filter_banks: torch.Tensor) -> torch.Tensor:
+        kept = torch.ones_like(filter_banks)
+        kept[len(kept) // 2 :, :12] = 0.0
+        return filter_banks * kept
+
+
+def test_consistency_of_two_views_keeps_the_step():
+    heads = {"recognition": {"consistency_weight": 0.5, "inner_ctc_layers": ["block_01"]}}
+    options = {"augment": OtherViews()}
+    brain = make_brain("UAS", LANGUAGES, PAIRS, encoder_options=options, heads=heads)
+    items = make_items(brain, 0, 1) + make_items(brain, 1, 2)
+    batch = MultilingualBatch(items, twice=LANGUAGES)
+    assert len(batch.draws[0]["fr"].id) == 2 * len(batch.draws[0]["ssl"].id)
+    gradients = oracle_gradients(brain, batch)
+    expected, _ = oracle_step(brain, [gradients], lambdas_of(brain))
+    assert_close(step_gradients(brain, batch), expected)
+    with pytest.raises(ValueError, match="the batch does not hold each twice"):
+        brain.fit_batch(MultilingualBatch(items))

@@ -6,7 +6,7 @@ yields keys (draw, source, index), the dataset looks each key up, the collate fu
 items back into draws and sources.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import Any
 
 import torch
@@ -54,6 +54,9 @@ class MultilingualBatch:
     items : list of tuple
         (draw, source, item), as `MultilingualDataset` gives them; this class is the collate
         function of the DataLoader.
+    twice : list of str
+        Sources whose utterances a batch holds twice, one copy after the other: the encoder augments
+        each copy by itself.
 
     Example
     -------
@@ -67,12 +70,15 @@ class MultilingualBatch:
             [1., 0., 0.]])
     """
 
-    def __init__(self, items: Sequence[tuple[int, str, dict]]) -> None:
+    def __init__(self, items: Sequence[tuple[int, str, dict]], twice: Collection[str] = ()) -> None:
         grouped: list[dict[str, list[dict]]] = [{} for _ in range(1 + max(i[0] for i in items))]
         for draw, source, item in items:
             grouped[draw].setdefault(source, []).append(item)
         self.draws = [
-            {source: PaddedBatch(examples, padding_func=_pad) for source, examples in draw.items()}
+            {
+                source: PaddedBatch(examples * (1 + (source in twice)), padding_func=_pad)
+                for source, examples in draw.items()
+            }
             for draw in grouped
         ]
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Container, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import torch
@@ -161,12 +162,28 @@ def _data(
     for source, audio in (("ssl", ssl), (UNLABELLED, unlabelled)):
         if audio:
             sources[source] = unlabelled_dataset(audio, hparams["cache_audio"])
+    twice = _compared(hparams) if isinstance(sampler, MultilingualSampler) else set()
     loader_kwargs = {
         "batch_sampler": sampler,
-        "collate_fn": MultilingualBatch,
+        "collate_fn": partial(MultilingualBatch, twice=twice) if twice else MultilingualBatch,
         "num_workers": hparams["num_workers"],
     }
     return Data(MultilingualDataset(sources, {UNLABELLED: "ssl"}), loader_kwargs)
+
+
+def _compared(hparams: Mapping[str, Any]) -> set[str]:
+    """Sources of which an objective compares two views."""
+    found = {
+        objective.source
+        for objective in hparams["objectives"].values()
+        if getattr(objective, "consistency_weight", 0)
+    }
+    if found and not hparams["encoder"].augments:
+        raise ValueError(
+            "consistency_weight: found more than 0, but the encoder augments nothing: both views "
+            "of an utterance would be the same. Give it one, as hparams/cr_ctc.yaml does."
+        )
+    return found
 
 
 def _read_unlabelled(hparams: Mapping[str, Any]) -> dict[str, dict]:

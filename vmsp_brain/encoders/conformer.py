@@ -68,6 +68,7 @@ class ConformerEncoder(Encoder):
         self.front_end = front_end
         self.conformer = conformer
         self.augment = augment
+        self.augments = augment is not None
         self.latent_size = conformer.custom_src_module.layers[0].w.in_features
         self.d_model = conformer.custom_src_module.layers[0].w.out_features
         self.strides = [block.get_filter_properties().stride for block in front_end.children()]

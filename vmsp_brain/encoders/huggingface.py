@@ -108,3 +108,8 @@ def named_layers(
 def in_float32(model: PreTrainedModel) -> PreTrainedModel:
     """The model in float32, in which parameters are trained; some are published in float16."""
     return model.float()
+
+
+def masks(config: PreTrainedConfig) -> bool:
+    """Whether a model's configuration says that spans of time or features are masked."""
+    return config.mask_time_prob > 0 or config.mask_feature_prob > 0

@@ -59,12 +59,15 @@ class Encoder(nn.Module, ABC):
         Samples at 16 kHz from one latent, and one hidden state, to the next.
     max_seconds : float
         The longest utterance that it takes; infinite if there is no limit.
+    augments : bool
+        Whether its ``forward`` augments in training, so that two copies of an utterance differ.
     """
 
     latent_size: int
     d_model: int
     samples_per_frame: int
     max_seconds: float
+    augments: bool = False
 
     @abstractmethod
     def forward(self, wavs: Tensor, relative_lengths: Tensor) -> Frames:

@@ -15,6 +15,7 @@ from vmsp_brain.encoders.huggingface import (
     checkpoint_gradients,
     freeze_up_to,
     in_float32,
+    masks,
     named_layers,
     read_config,
 )
@@ -87,6 +88,7 @@ class Wav2Vec2Encoder(Encoder):
         self.normalize_wav = lobe.normalize_wav
         self.latent_size = config.conv_dim[-1]
         self.d_model = config.hidden_size
+        self.augments = spec_augment and masks(config)
         self.samples_per_frame = math.prod(config.conv_stride)
         self.shortest = _receptive_field(config.conv_kernel, config.conv_stride)
         self.one_by_one = config.feat_extract_norm == "group"

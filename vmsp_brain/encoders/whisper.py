@@ -12,6 +12,7 @@ from vmsp_brain.encoders.huggingface import (
     checkpoint_gradients,
     freeze_up_to,
     in_float32,
+    masks,
     named_layers,
     read_config,
 )
@@ -74,6 +75,7 @@ class WhisperEncoder(Encoder):
         self.max_seconds = self.max_samples / SAMPLE_RATE
         self.hop = self.lobe.feature_extractor.hop_length
         self.latent_size = self.d_model = config.d_model
+        self.augments = spec_augment and masks(config)
         self.samples_per_frame = self.hop * self.encoder.conv2.stride[0]
         if freeze_feature_extractor:
             self.encoder.conv1.requires_grad_(False)

@@ -4,6 +4,8 @@ from collections.abc import Sequence
 from typing import Any
 
 import torch
+import torch.nn.functional as F
+from speechbrain.dataio.batch import PaddedBatch
 from speechbrain.decoders.scorer import ScorerBuilder
 from speechbrain.nnet.linear import Linear
 from speechbrain.nnet.losses import ctc_loss
@@ -34,6 +36,10 @@ class CTCAttentionObjective(AttentionObjective):
         2021). Each has a norm of its own before, for not all encoders' blocks end with one.
     inner_ctc_weight : float
         Share of the mean of their losses in CTC's loss, between 0 and 1.
+    consistency_weight : float
+        Weight of the disagreement of CTC's posteriors on two augmented views of an utterance, added
+        to CTC's loss (CR-CTC: Yao et al., Consistency Regularization on CTC for Automatic Speech
+        Recognition, 2024; 0.2 there). Training batches then hold every utterance twice.
     **attention
         See `AttentionObjective`.
 
@@ -55,6 +61,7 @@ class CTCAttentionObjective(AttentionObjective):
         ctc_weight_decode: float = 0.4,
         inner_ctc_layers: Sequence[str] = (),
         inner_ctc_weight: float = 0.3,
+        consistency_weight: float = 0.0,
         **attention: Any,
     ) -> None:
         super().__init__(**attention)
@@ -75,11 +82,33 @@ class CTCAttentionObjective(AttentionObjective):
         if ctc_weight:
             self.ctc = Linear(attention["vocab_size"], input_size=attention["d_model"])
             nn.init.xavier_normal_(self.ctc.w.weight)
+        if consistency_weight < 0 or (consistency_weight and not ctc_weight):
+            raise ValueError(
+                f"consistency_weight: found {consistency_weight!r} with ctc_weight {ctc_weight!r}, "
+                "expected 0, or more than 0 with CTC."
+            )
+        self.consistency_weight = consistency_weight
         self.inner_layers = list(inner_ctc_layers)
         self.inner_ctc_weight = inner_ctc_weight
         self.inner_norms = nn.ModuleDict(
             {layer: nn.LayerNorm(attention["d_model"]) for layer in inner_ctc_layers}
         )
+
+    def loss(self, frames: Frames, batch: PaddedBatch) -> Tensor:
+        """See `AttentionObjective.loss`.
+
+        Raises
+        ------
+        ValueError
+            If views are to be compared, and the batch does not hold every utterance twice.
+        """
+        ids = batch.id if self.consistency_weight and self.training else []
+        if ids[: len(ids) // 2] != ids[len(ids) // 2 :]:
+            raise ValueError(
+                f"{self.name}: consistency_weight compares two views of every utterance, but the "
+                "batch does not hold each twice. Make it by MultilingualBatch with twice."
+            )
+        return super().loss(frames, batch)
 
     def _loss(self, frames: Frames, tokens: Tensor, counts: Tensor) -> Tensor:
         if not self.ctc_weight:
@@ -91,15 +120,21 @@ class CTCAttentionObjective(AttentionObjective):
     def _ctc_loss(self, frames: Frames, tokens: Tensor, counts: Tensor) -> Tensor:
         shares = frames.relative_lengths, counts / tokens.shape[1]
 
-        def of(hidden: Tensor) -> Tensor:
-            posteriors = self.ctc(hidden).float().log_softmax(-1)  # (B, T, V)
-            return ctc_loss(posteriors, tokens, *shares, BLANK)
+        def posteriors(hidden: Tensor) -> Tensor:
+            return self.ctc(hidden).float().log_softmax(-1)  # (B, T, V)
 
-        if not self.inner_layers:
-            return of(frames.data)
-        inner = [of(norm(frames.inner[layer])) for layer, norm in self.inner_norms.items()]
-        mean = torch.stack(inner).mean()
-        return (1 - self.inner_ctc_weight) * of(frames.data) + self.inner_ctc_weight * mean
+        last = posteriors(frames.data)
+        loss = ctc_loss(last, tokens, *shares, BLANK)
+        if self.inner_layers:
+            inner = [
+                ctc_loss(posteriors(norm(frames.inner[layer])), tokens, *shares, BLANK)
+                for layer, norm in self.inner_norms.items()
+            ]
+            mean = torch.stack(inner).mean()
+            loss = (1 - self.inner_ctc_weight) * loss + self.inner_ctc_weight * mean
+        if self.consistency_weight and self.training:
+            loss = loss + self.consistency_weight * disagreement(last, frames.mask, counts)
+        return loss
 
     def scorer(self) -> ScorerBuilder | None:
         """CTC's prefix score, label by label."""
@@ -109,3 +144,22 @@ class CTCAttentionObjective(AttentionObjective):
             full_scorers=[CTCScorer(ctc_fc=self.ctc, blank_index=BLANK, eos_index=EOS)],
             weights={"ctc": self.ctc_weight_decode},
         )
+
+
+def disagreement(posteriors: Tensor, mask: Tensor, counts: Tensor) -> Tensor:
+    """How far two views' posteriors are apart, each the other's fixed target; a scalar.
+
+    Summed over frames and divided by tokens, as CTC's loss is, mean over utterances.
+
+    Arguments
+    ---------
+    posteriors : Tensor
+        Log-probabilities (2B, T, V): B utterances, and again.
+    mask : Tensor
+        True where a frame is not padding, (2B, T).
+    counts : Tensor
+        Tokens of each, (2B,).
+    """
+    others = posteriors.detach().roll(len(posteriors) // 2, 0)
+    apart = F.kl_div(posteriors, others, reduction="none", log_target=True).sum(-1)  # (2B, T)
+    return ((apart * mask).sum(1) / counts).mean()

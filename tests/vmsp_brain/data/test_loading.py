@@ -45,3 +45,27 @@ def test_only_what_is_not_there_is_refused(tmp_path):
             tmp_path / "run", tmp_path / "manifests", "--languages=[es]", "--pairs=[es-en]",
             "--only=[ssl]", file="baselines/single_task.yaml",
         )  # fmt: skip
+
+
+def test_views_are_compared_in_training_batches_alone_and_need_an_augmentation(tmp_path):
+    write_manifests(tmp_path / "manifests", ["es"])
+    hparams = make_untrained_run(
+        tmp_path / "run", tmp_path / "manifests", "--languages=[es]", "--pairs=[es-en]",
+        "--objectives={recognition: {consistency_weight: 0.2}}",
+    )  # fmt: skip
+    hparams["num_workers"] = 0
+    tokenizers = load_tokenizers(hparams)
+    hparams["encoder"].augments = True
+    data = load_data(hparams, tokenizers)
+    sizes = {}
+    for split in ("train", "dev"):
+        keys = next(iter(data[split].loader_kwargs["batch_sampler"]))
+        batch = data[split].loader_kwargs["collate_fn"]([data[split].dataset[key] for key in keys])
+        for source, part in batch.draws[0].items():
+            read = sum(key[:2] == (0, source) for key in keys)
+            sizes[split, source] = len(part.id) / read
+    assert sizes["train", "es"] == 2
+    assert {size for key, size in sizes.items() if key != ("train", "es")} == {1}
+    hparams["encoder"].augments = False
+    with pytest.raises(ValueError, match="consistency_weight: found more than 0, but the encoder"):
+        load_data(hparams, tokenizers)

@@ -14,6 +14,7 @@ from vmsp_brain.data.tokenizers import BLANK
 from vmsp_brain.encoders import Frames
 from vmsp_brain.names import text_key
 from vmsp_brain.objectives import AttentionObjective, CTCAttentionObjective
+from vmsp_brain.objectives.ctc_attention import disagreement
 from vmsp_brain.objectives.losses import compute_losses
 
 NAME = "asr/fr"
@@ -244,3 +245,28 @@ def test_a_ctc_weight_that_is_no_share_is_refused(weight):
 def test_a_negative_ctc_weight_in_the_search_is_refused():
     with pytest.raises(ValueError, match="ctc_weight_decode"):
         objective(ctc_weight_decode=-0.4)
+
+
+def test_disagreement_is_the_sum_of_both_divergences_per_token():
+    logits = torch.randn(4, 7, 5, requires_grad=True)
+    lengths, counts = torch.tensor([7, 4, 7, 4]), torch.tensor([2, 3, 2, 3])
+    mask = Frames(logits, lengths).mask
+    disagreement(logits.log_softmax(-1), mask, counts).backward()
+    twin = logits.detach().clone().requires_grad_()
+    p = twin.softmax(-1)
+    total = 0.0
+    for own, other in ((0, 2), (1, 3), (2, 0), (3, 1)):
+        for frame in range(lengths[own]):
+            target = p[other, frame].detach()
+            ratio = (target / p[own, frame]).log()
+            total = total + (target * ratio).sum() / counts[own] / 4
+    total.backward()
+    torch.testing.assert_close(logits.grad, twin.grad)
+    value = disagreement(logits.log_softmax(-1), mask, counts)
+    torch.testing.assert_close(value, total)
+
+
+def test_views_that_are_equal_do_not_disagree():
+    same = torch.randn(2, 7, 5).log_softmax(-1).repeat(2, 1, 1)
+    found = disagreement(same, torch.ones(4, 7).bool(), torch.ones(4))
+    assert found.abs() < 1e-6

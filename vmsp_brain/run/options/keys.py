@@ -402,6 +402,11 @@ _MODEL = (
     Option(
         "objectives[recognition][inner_ctc_weight]", SHARE, "Their share of CTC's part of the loss."
     ),
+    Option(
+        "objectives[recognition][consistency_weight]",
+        NOT_NEGATIVE,
+        "CR-CTC: weight of the disagreement on two augmented views.",
+    ),
     Option("objectives[translation][num_layers]", LAYERS, "Layers of each decoder."),
     Option(
         "objectives[translation][d_ffn]",

@@ -50,7 +50,7 @@ class VMSPBrain(AveragingBrain):
     the encoder's ``.grad``. With gradient accumulation the rows are averaged over the micro-batches
     first, which is the step of one batch of that size.
 
-    Between processes, the Gramians are averaged, or the rows, if they are sketched (see
+    Between processes, the Gramians are averaged (or G λ, or sketched rows, see
     `GradientStep.gramians`), so that λ is the same everywhere, and the combined gradient is
     averaged. Each evaluates its share of the batches; the results are of all.
 

@@ -20,7 +20,7 @@ import resource
 import statistics
 import sys
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -51,8 +51,8 @@ UTTERANCES = 20
 """Of all languages together, in each draw, where time is measured ..."""
 MANY_UTTERANCES = 120
 """... and where the number of languages varies: uas.yaml's batches have 32 of each language."""
-LARGE_UTTERANCES, LARGE_SECONDS = 32, 10.0
-"""Of one language in one draw, where memory is measured."""
+LARGE_UTTERANCES, LARGE_SECONDS = 32, (5.0, 10.0)
+"""Of one language in one draw, where memory is measured: of such clips, then of such."""
 
 PAPER = {
     "asr/en": "en", "asr/fr": "fr", "asr/de": "de", "asr/es": "es", "asr/ca": "ca",
@@ -88,20 +88,29 @@ def make_encoder() -> ConformerEncoder:
     )
 
 
-def make_brain(objectives: Mapping[str, str], gradient_step: Callable = GradientStep) -> VMSPBrain:
-    """The Brain of these objectives, recognition over translation."""
+TASKS = (["asr/*"], ["st/*"])
+"""The levels: recognition over translation, where there is any."""
+
+
+def make_brain(
+    objectives: Mapping[str, str],
+    gradient_step: Callable = GradientStep,
+    levels: Sequence[Sequence[str]] = TASKS,
+) -> VMSPBrain:
+    """The Brain of these objectives."""
     torch.manual_seed(0)
     decoder = {"vocab_size": VOCABULARY, "d_model": D_MODEL, "d_ffn": D_FFN}
     heads = nn.ModuleDict()
     for name, language in objectives.items():
         kind = CTCAttentionObjective if name.startswith("asr/") else AttentionObjective
         heads[name] = kind(name=name, source=language, **decoder)
-    levels = [Level(["asr/*"])]
-    if any(name.startswith("st/") for name in objectives):
-        levels.append(Level(["st/*"], penalty=LinearPenalty(0.1)))
+    declared = [Level(patterns) for patterns in levels]
+    heard = [level for level in declared if any(map(level.matches, objectives))]
+    for level in heard[1:]:
+        level.penalty = LinearPenalty(0.1)
     brain = VMSPBrain(
         modules={"encoder": make_encoder(), "objectives": heads},
-        hierarchy=Hierarchy(levels, objectives),
+        hierarchy=Hierarchy(heard, objectives),
         tokenizers={},
         hparams={
             "seed": 0,
@@ -123,10 +132,10 @@ def make_brain(objectives: Mapping[str, str], gradient_step: Callable = Gradient
 
 
 def make_batch(
-    objectives: Mapping[str, str], utterances: int = UTTERANCES, large: bool = False
+    objectives: Mapping[str, str], utterances: int = UTTERANCES, large: float | None = None
 ) -> MultilingualBatch:
     """Two draws of so many utterances, the same number of each language; or of one utterance of
-    each, but for the last language, of which there are `LARGE_UTTERANCES`."""
+    each, but for the last language, of which there are `LARGE_UTTERANCES`, of so many seconds."""
     rng = torch.Generator().manual_seed(0)
     languages = list(dict.fromkeys(objectives.values()))
     counts = dict.fromkeys(languages, 1 if large else utterances // len(languages))
@@ -135,7 +144,7 @@ def make_batch(
     items = []
     for draw, language in itertools.product(range(DRAWS), languages):
         for _ in range(counts[language]):
-            samples = round(16_000 * (LARGE_SECONDS if large else SECONDS))
+            samples = round(16_000 * (large or SECONDS))
             item = {"id": "", "sig": torch.randn(samples, generator=rng)}
             for name, source in objectives.items():
                 if source == language:
@@ -148,12 +157,17 @@ def make_batch(
 # ---------------------------------------------------------------- what is compared
 
 
-def vmsp(objectives: Mapping[str, str], selected: list[str] | None = None, **options) -> Callable:
+def vmsp(
+    objectives: Mapping[str, str],
+    selected: list[str] | None = None,
+    levels: Sequence[Sequence[str]] = TASKS,
+    **options,
+) -> Callable:
     """A step of this project; ``selected`` layers make it efficient."""
     selection = LayerSelection(efficient=selected is not None)
     selection.selected = selected
     step = partial(GradientStep, selection=selection, measure_every=50, **options)
-    brain = make_brain(objectives, step)
+    brain = make_brain(objectives, step, levels)
 
     def run(batch: MultilingualBatch) -> None:
         brain.step += 1
@@ -274,15 +288,33 @@ def top(blocks: int) -> list[str]:
     return [*(f"block_{number:02d}" for number in range(BLOCKS - blocks + 1, BLOCKS + 1)), "norm"]
 
 
+QUARTER = top(BLOCKS // 4)
+ONE = (["*"],)
+THREE = (["asr/*"], ["st/[fd]*"], ["st/[ec]*"])
+directed = partial(vmsp, lambda_from="directions")
+
 STEPS = {
     "joint training": Variant(joint, PAPER),
     "reference-style loop": Variant(reference, PAPER),
     "TorchJD mtl_backward": Variant(torchjd, PAPER),
     "exact": Variant(vmsp, PAPER),
-    "efficient, top quarter": Variant(partial(vmsp, selected=top(BLOCKS // 4)), PAPER),
+    "efficient, top quarter": Variant(partial(vmsp, selected=QUARTER), PAPER),
     "efficient, top eighth": Variant(partial(vmsp, selected=top(BLOCKS // 8)), PAPER),
     "exact, λ every 4th step": Variant(partial(vmsp, update_weights_every=4), PAPER, steps=4),
+    "efficient, top quarter, λ every 4th step": Variant(
+        partial(vmsp, selected=QUARTER, update_weights_every=4), PAPER, steps=4
+    ),
     "sketched, λ delayed": Variant(partial(vmsp, sketch_size=4096), PAPER),
+    "sketched, efficient, top quarter": Variant(
+        partial(vmsp, sketch_size=4096, selected=QUARTER), PAPER
+    ),
+    "directions, one level": Variant(partial(directed, levels=ONE), PAPER),
+    "directions, two levels": Variant(directed, PAPER),
+    "directions, three levels": Variant(partial(directed, levels=THREE), PAPER),
+    "directions, one level, λ every 4th step": Variant(
+        partial(directed, levels=ONE, update_weights_every=4), PAPER, steps=4
+    ),
+    "directions, efficient, top quarter": Variant(partial(directed, selected=QUARTER), PAPER),
 }
 LANGUAGES = {
     f"{number} languages": Variant(vmsp, both_tasks(number), utterances=MANY_UTTERANCES)
@@ -313,13 +345,16 @@ def time_steps(connection, variant: Variant) -> None:
 
 
 def measure_memory(connection, variant: Variant) -> None:
-    """A process: MiB that a variant's step adds at its peak."""
+    """A process: MiB that a variant's step adds at its peak, by the clips' seconds."""
     torch.set_num_threads(1)
     before = peak_memory()
     step = variant.make(variant.objectives)
     step(make_batch(variant.objectives))  # optimizers' state
-    step(make_batch(variant.objectives, large=True))
-    connection.send((peak_memory() - before) / 2**20)
+    peaks = {}
+    for seconds in LARGE_SECONDS:
+        step(make_batch(variant.objectives, large=seconds))
+        peaks[f"{seconds:g} s"] = (peak_memory() - before) / 2**20
+    connection.send(peaks)
 
 
 def peak_memory() -> int:
@@ -363,7 +398,9 @@ def measure(variants: Mapping[str, Variant], rounds: int, base: str) -> dict[str
                 own / other for own, other in zip(seconds[name], seconds[base], strict=True)
             ),
             "memory_mib": memory[name],
-            "memory_ratio": memory[name] / memory[base],
+            "memory_ratio": {
+                seconds: memory[name][seconds] / memory[base][seconds] for seconds in memory[name]
+            },
         }
         for name in variants
     }
@@ -371,12 +408,15 @@ def measure(variants: Mapping[str, Variant], rounds: int, base: str) -> dict[str
 
 def table(title: str, found: Mapping[str, Mapping]) -> str:
     """A Markdown table."""
-    lines = [f"| {title} | CPU s | time | memory, MiB | memory |", "|---|---|---|---|---|"]
-    lines += [
-        f"| {name} | {values['cpu_seconds']:.2f} | {values['time_ratio']:.2f} x "
-        f"| {values['memory_mib']:,.0f} | {values['memory_ratio']:.2f} x |"
-        for name, values in found.items()
-    ]
+    clips = [f"memory, clips of {seconds:g} s" for seconds in LARGE_SECONDS]
+    lines = [f"| {' | '.join([title, 'CPU s', 'time', *clips])} |", "|---" * (3 + len(clips)) + "|"]
+    for name, values in found.items():
+        cells = [name, f"{values['cpu_seconds']:.2f}", f"{values['time_ratio']:.2f} x"]
+        cells += [
+            f"{values['memory_ratio'][seconds]:.2f} x ({mib:,.0f} MiB)"
+            for seconds, mib in values["memory_mib"].items()
+        ]
+        lines.append(f"| {' | '.join(cells)} |")
     return "\n".join(lines)
 
 
@@ -386,13 +426,20 @@ def main() -> None:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument(
+        "--only", nargs="*", metavar="ROW", help="rows of the first table beside joint training"
+    )
     parser.add_argument("--output", type=Path, default=Path("results/step_cost.json"))
     arguments = parser.parse_args()
     parameters = sum(parameter.numel() for parameter in make_encoder().parameters())
     utterances = f"{DRAWS} draws of {UTTERANCES} utterances of {SECONDS:g} s"
     print(f"A Conformer of {parameters / 1e6:.1f} M parameters, {utterances}\n", flush=True)
-    steps = measure(STEPS, arguments.rounds, base="joint training")
+    base = "joint training"
+    asked = {name: STEPS[name] for name in (base, *(arguments.only or STEPS))}
+    steps = measure(asked, arguments.rounds, base)
     print(table("a step, 5 languages, 9 objectives", steps), "\n", flush=True)
+    if arguments.only:
+        return
     languages = measure(LANGUAGES, arguments.rounds, base="2 languages")
     print(table(f"an exact step, {MANY_UTTERANCES} utterances", languages), "\n", flush=True)
     sizes = measure(OBJECTIVES, arguments.rounds, base="1 objective")

@@ -313,6 +313,10 @@ def of_two_kinds() -> list[Level]:
     return [upper, Level(["s*"], MoDoWeighting(GAMMA, 0.1), ConstantPenalty(0.3))]
 
 
+def one_level() -> list[Level]:
+    return [Level(["*"], MoDoWeighting(GAMMA, 0.1))]
+
+
 def find_lambdas(rank: int, folder: Path) -> None:
     at_random = distributed_brain([Level(["*"], RandomWeighting())])
     found = []
@@ -331,6 +335,11 @@ def find_lambdas(rank: int, folder: Path) -> None:
         sketched.step += 1
         sketched.fit_batch(batch_of(sketched, rank, step))
         found += lambdas_of(sketched)
+    directions = partial(GradientStep, lambda_from="directions")
+    directed = distributed_brain(one_level(), gradient_step=directions)
+    directed.step += 1
+    directed.fit_batch(batch_of(directed, rank, 0))
+    found += lambdas_of(directed)
     by_losses = distributed_brain([Level(["*"], LossWeighting(GeometricMean))])
     by_losses.step += 1
     by_losses.fit_batch(batch_of(by_losses, rank, 0))
@@ -342,7 +351,8 @@ def find_lambdas(rank: int, folder: Path) -> None:
 
 @pytest.fixture(scope="module")
 def found_lambdas(tmp_path_factory) -> list[list[Tensor]]:
-    """By process: λ of three steps at random; of two sketched ones, by level; of losses, last."""
+    """By process: λ of three steps at random; of two sketched ones, by level; of one by directions;
+    of losses, last."""
     folder = tmp_path_factory.mktemp("lambdas")
     in_processes(find_lambdas, folder)
     return [torch.load(folder / f"{rank}.pt") for rank in range(PROCESSES)]
@@ -389,6 +399,25 @@ def test_a_loss_that_is_not_finite_in_one_process_lets_lambda_rest_in_all(found_
         assert not torch.equal(lambdas[3], lambdas[5])
     here, there = found_lambdas
     assert all(torch.equal(a, b) for a, b in zip(here[3:7], there[3:7], strict=True))
+
+
+@pytest.mark.slow
+def test_directions_give_the_mean_of_the_processes_g_lambda(found_lambdas):
+    brain = make_brain(one_level(), *CASE[1:])
+    [level] = brain.hierarchy.levels
+    gramians = []
+    for rank in range(PROCESSES):
+        brain.seed_from = seed_of(rank)
+        gradients = oracle_gradients(brain, batch_of(brain, rank, 0))
+        first, second = (
+            torch.stack([encoder_row(gradients[draw, name]) for name in level.names])
+            for draw in range(2)
+        )
+        gramians.append(second @ first.T)
+    expected = MoDoWeighting(GAMMA, 0.1)(sum(gramians) / PROCESSES)
+    assert not torch.equal(expected, level.lambdas)
+    for lambdas in found_lambdas:
+        torch.testing.assert_close(lambdas[7], expected, rtol=1e-5, atol=1e-7)
 
 
 @pytest.mark.slow

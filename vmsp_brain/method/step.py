@@ -1,13 +1,15 @@
 """The multilevel gradient step: from losses, one by one, to λ and the shared parameters' gradient.
 
 Exact: the rows of all layers are kept, λ is chosen from their cross-Gramian, and the rows are
-combined by it. Four things make a step cheaper; each of them combines some layers' gradients as
+combined by it. Five things make a step cheaper; each of them combines some layers' gradients as
 they arrive, by weights that are known before:
 
 - where no λ depends on the gradients: the last λ;
 - on layers that are not selected (`LayerSelection`): each level's uniform combination;
 - between two updates of λ (``update_weights_every``): the last λ;
-- with a sketch (``sketch_size``): the last λ, while the next one comes from sketched rows.
+- with a sketch (``sketch_size``): the last λ, while the next one comes from sketched rows;
+- with directions (``lambda_from``): the last λ, while the next one comes from each gradient's
+  product with its level's part of the update (`vmsp_brain.method.directions`).
 
 Losses that share an encoder forward go back through it layer by layer (`vmsp_brain.method.cuts`).
 Where all layers up to a boundary have the same known weights, they go on as one below it. A loss
@@ -22,6 +24,7 @@ from itertools import chain
 import torch
 from torch import Tensor, nn
 from torch.nn import Parameter
+from torchjd.aggregation import MoDoWeighting
 
 from vmsp_brain.method.conflict import Estimate
 from vmsp_brain.method.cuts import (
@@ -33,11 +36,15 @@ from vmsp_brain.method.cuts import (
     split,
     weighted_sum,
 )
+from vmsp_brain.method.directions import Directions
 from vmsp_brain.method.hierarchy import Hierarchy
 from vmsp_brain.method.jackknife import GroupedSums
 from vmsp_brain.method.layer_selection import LayerSelection
 from vmsp_brain.method.rows import DRAWS, GradientRows, Mean, accumulate, where_it_counts
 from vmsp_brain.method.sketch import Sketch
+
+LAMBDA_FROM = ("gramians", "directions")
+"""What λ may come from."""
 
 MEASURING_SKETCH = 4096
 """Columns of the sketch by which layers are measured that keep no rows."""
@@ -55,6 +62,8 @@ class Plan:
         Layers whose rows are kept until this step's λ is known.
     sketched : list of str
         Layers whose rows are sketched, for λ or for the measurement.
+    directed : list of int
+        Levels, by number, whose λ comes from a direction.
     updates_weights : bool
         Whether λ moves.
     measures : bool
@@ -69,10 +78,33 @@ class Plan:
     selected: list[str]
     kept: list[str]
     sketched: list[str]
+    directed: list[int]
     updates_weights: bool
     measures: bool
     shows: bool
     boundary: int
+
+
+@dataclass(frozen=True)
+class Weights:
+    """What a loss, or a sum of losses, counts.
+
+    Arguments
+    ---------
+    known : float
+        In the update: its level's multiplier times the last λ.
+    uniform : float
+        On layers that are not selected.
+    within : float
+        In its level's direction: the last λ.
+    level : int
+        By number.
+    """
+
+    known: float
+    uniform: float
+    within: float
+    level: int
 
 
 @dataclass
@@ -121,6 +153,8 @@ class GradientStep:
         For efficient mode; all layers if not given.
     sketch_size : int, optional
         Columns of a layer's sketch, in place of its rows.
+    lambda_from : str
+        ``gramians`` of the rows, or ``directions``, one for each level: MoDo asks for no more.
     update_weights_every : int
         Steps between two updates of λ. At the same γ, MoDo's λ then moves that many times slower
         per step.
@@ -131,7 +165,7 @@ class GradientStep:
     Raises
     ------
     ValueError
-        If a number of steps or columns is not positive.
+        If a number of steps or columns is not positive, or a level's λ cannot come from directions.
 
     Example
     -------
@@ -170,6 +204,7 @@ class GradientStep:
         sketch_size: int | None = None,
         update_weights_every: int = 1,
         measure_every: int = 10,
+        lambda_from: str = "gramians",
     ) -> None:
         for key, value in (
             ("update_weights_every", update_weights_every),
@@ -177,6 +212,10 @@ class GradientStep:
         ):
             if value < 1:
                 raise ValueError(f"{key}: found {value!r}, expected 1 step or more.")
+        if lambda_from not in LAMBDA_FROM:
+            raise ValueError(
+                f"lambda_from: found {lambda_from!r}, expected {' or '.join(LAMBDA_FROM)}."
+            )
         self.hierarchy = hierarchy
         trainable = {name: _trainable(layer) for name, layer in layers.items()}
         self.parameters = {name: parameters for name, parameters in trainable.items() if parameters}
@@ -191,7 +230,11 @@ class GradientStep:
         self._heads: dict[str, Sequence[Parameter]] = {}  # by objective that had a loss
         # By objective, with the shares, if any λ depends on them.
         self._losses: dict[str, list[tuple[float, Tensor]]] = {}
-        self.keeps_rows = sketch_size is None
+        self.takes_directions = lambda_from == "directions"
+        if self.takes_directions:
+            _check_directions(hierarchy, sketch_size)
+        self.directions = Directions([level.names for level in hierarchy.levels])
+        self.keeps_rows = sketch_size is None and not self.takes_directions
         self.sketch = Sketch(sketch_size or MEASURING_SKETCH)
 
     @property
@@ -212,9 +255,14 @@ class GradientStep:
         self.epoch = epoch
         self.plan = self._plan(step)
         self.sketch.redraw(step)
+        self.directions.begin()
         weights = self.hierarchy.weights(epoch), self.hierarchy.uniform_weights(epoch)
         rows = zip(self.hierarchy.objectives, *(each.tolist() for each in weights), strict=True)
-        self._weights = {name: (known, uniform) for name, known, uniform in rows}
+        lambdas, level_of = self.hierarchy.lambdas, self.directions.level_of
+        self._weights = {
+            name: Weights(known, uniform, lambdas[name], level_of[name])
+            for name, known, uniform in rows
+        }
 
     def _plan(self, step: int) -> Plan:
         layers = list(self.parameters)
@@ -223,17 +271,28 @@ class GradientStep:
         updates = self.hierarchy.adapts and bool(selected)
         updates = updates and step % self.update_weights_every == 0
         kept = selected if updates and self.keeps_rows else []
-        sketched = selected if updates and not self.keeps_rows else []
+        directed = self._directed() if updates and self.takes_directions else []
+        if self.takes_directions:
+            updates, sketched = bool(directed), []
+        else:
+            sketched = selected if updates and not self.keeps_rows else []
         measures = shows or len(kept) == len(layers)
         if measures:
             sketched = [layer for layer in layers if layer not in kept]
         # Below the boundary, all that is asked for are sums under the same weights.
         one_by_one = {*kept, *sketched}
-        if len(selected) < len(layers):
+        if len(selected) < len(layers) or directed:
             one_by_one |= {*selected}
         numbers = [number for number, layer in enumerate(layers) if layer in one_by_one]
         boundary = min(numbers, default=len(layers))
-        return Plan(selected, kept, sketched, updates, measures, shows, boundary)
+        return Plan(selected, kept, sketched, directed, updates, measures, shows, boundary)
+
+    def _directed(self) -> list[int]:
+        return [
+            number
+            for number, level in enumerate(self.hierarchy.levels)
+            if level.adapts and len(level.names) > 1 and level.is_trained(self.epoch)
+        ]
 
     @contextmanager
     def forward(
@@ -317,7 +376,7 @@ class GradientStep:
     def _descend(self, forward: Forward) -> None:
         """All losses' gradients through each layer in turn, from the last to the boundary; from
         there on as one."""
-        gradients, layers = forward.gradients, list(self.parameters.items())
+        gradients, layers = self._flows(forward), list(self.parameters.items())
         for number in reversed(range(self.plan.boundary, len(layers))):
             layer, parameters = layers[number]
             above = forward.cuts.pop()
@@ -353,6 +412,42 @@ class GradientStep:
             )
             accumulate(parameters, own, forward.average / DRAWS)
 
+    def _flows(self, forward: Forward) -> dict[str, list[Gradients]]:
+        """What goes back on its own: each loss, but where directions need their sums alone.
+
+        Those are, on the first draw, the sum over each level that has a direction, and on both the
+        sum of all losses whose level has none. Other layers' uniform weights, and measurements,
+        ask for each loss.
+        """
+        plan, gradients = self.plan, forward.gradients
+        if not plan.directed or plan.sketched or len(plan.selected) < len(self.parameters):
+            return gradients
+        groups: dict[int | str, list[str]] = {}
+        for name in gradients:
+            level = self._weights[name].level
+            own = name if forward.draw else level
+            groups.setdefault(own if level in plan.directed else -1, []).append(name)
+        return {
+            ", ".join(names): self._sum(forward, names) if len(names) > 1 else gradients[names[0]]
+            for names in groups.values()
+        }
+
+    def _sum(self, forward: Forward, names: Sequence[str]) -> list[Gradients]:
+        """Losses' gradients as one: by their λ for a direction, else by what they count."""
+        own = [self._weights[name] for name in names]
+        level = own[0].level
+        if level in self.plan.directed:
+            weights = [each.within for each in own]
+            multiplier = self.hierarchy.multipliers(self.epoch)[level]
+        else:
+            weights, multiplier = [each.known for each in own], 1.0
+        finite = [forward.finite[name] for name in names]
+        title = ", ".join(names)
+        self._weights[title] = Weights(multiplier, torch.nan, 1.0, level)
+        forward.finite[title] = torch.stack(finite).any()
+        crossing = zip(*(forward.gradients[name] for name in names), strict=True)
+        return [weighted_sum([*map(where_it_counts, finite, each)], weights) for each in crossing]
+
     def _by_layer(self, gradients: Gradients) -> Iterator[tuple[str, Gradients]]:
         """Split the gradients of the first layers' parameters, of as many layers as there are."""
         start = 0
@@ -376,6 +471,13 @@ class GradientStep:
         else:
             counting = where_it_counts(finite, gradients)
             accumulate(parameters, counting, self._weight(name, layer) * forward.average / DRAWS)
+        weights = self._weights[name]
+        if weights.level in self.plan.directed and layer in self.plan.selected:
+            if forward.draw == 0:
+                weight = weights.within / forward.loss_scale
+                self.directions.add(weights.level, layer, whole, weight)
+            else:
+                self.directions.multiply(name, layer, whole, scale)
         if layer in self.plan.sketched:
             sketched = self.sketch(layer, whole)
             self.sketched_rows.add(forward.draw, name, layer, [sketched], scale, finite)
@@ -420,6 +522,8 @@ class GradientStep:
         """
         if not self.plan.updates_weights:
             return []
+        if self.plan.directed:
+            return self.directions.gramians(self.plan.directed, self.left_out, mean)
         if self.keeps_rows:
             return mean(self._gramians_of_levels(self.rows))
         columns = {
@@ -544,12 +648,34 @@ class GradientStep:
         self.rows.clear()
         self.sketched_rows.clear()
         self.sketch.clear()
+        self.directions.clear()
         for kept in (self._unread, self._read, self._heads, self._losses):
             kept.clear()
 
     def _weight(self, name: str, layer: str) -> float:
-        known, uniform = self._weights[name]
-        return known if layer in self.plan.selected else uniform
+        weights = self._weights[name]
+        return weights.known if layer in self.plan.selected else weights.uniform
+
+
+def _check_directions(hierarchy: Hierarchy, sketch_size: int | None) -> None:
+    if sketch_size is not None:
+        raise ValueError(
+            f"sketch_size: found {sketch_size!r} beside lambda_from: directions, which needs no "
+            "rows. Remove one of the two."
+        )
+    for level in hierarchy.levels:
+        if level.adapts and len(level.names) > 1 and not isinstance(level.weighting, MoDoWeighting):
+            raise ValueError(
+                f"lambda_from: found directions, but the level {list(level.objectives)} has a "
+                f"{type(level.weighting).__name__}; MoDoWeighting alone asks for no more. Give "
+                "lambda_from: gramians."
+            )
+        if level.scales is not None:
+            raise ValueError(
+                f"lambda_from: found directions, but the level {list(level.objectives)} has "
+                f"scale_by: {level.scale_by}, whose scales move between a direction and its use. "
+                "Remove scale_by, or give lambda_from: gramians."
+            )
 
 
 def _trainable(layer: nn.Module) -> list[Parameter]:

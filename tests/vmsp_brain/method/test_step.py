@@ -143,6 +143,8 @@ MODES = {
     "uniform": {"selected": []},
     "between updates": {"update_weights_every": 3},
     "sketched": {"sketch_size": 10**6},
+    "directions": {"lambda_from": "directions"},
+    "efficient directions": {"lambda_from": "directions", "selected": ["block_02"]},
 }
 
 

@@ -312,6 +312,11 @@ _HIERARCHY = (
 
 _COST = (
     Option("efficient", FLAG, "Applies MoDo on those layers alone where objectives conflict."),
+    Option(
+        "lambda_from",
+        Choice(("gramians", "directions")),
+        "What MoDo's λ comes from: all rows' Gramian, or one direction for each level.",
+    ),
     Option("update_weights_every", SOME, "Optimizer steps between two updates of λ."),
     Option(
         "sketch_size",

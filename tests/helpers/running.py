@@ -3,36 +3,31 @@
 import contextlib
 import os
 import signal
-import subprocess
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import yaml
 
-from tests.helpers.forked import Forked, Script
+from tests.helpers.forked import Forked, Script, fork_scripts
 
 
 class Running:
-    """A command with all its processes, in a process group of its own; a script is forked."""
+    """A command, ``python`` first, with all its processes, in a process group of its own.
+
+    All of Python's are forked.
+    """
 
     def __init__(
         self,
         arguments: list[str],
         log: Path,
         cwd: Path | None = None,
-        first: Callable[[], None] | None = None,
+        first: Callable[[], None] = fork_scripts,
     ):
-        cwd = cwd or Path.cwd()
+        log.write_text("")
         self.log = log
-        self.main: Forked | subprocess.Popen
-        with log.open("w") as file:
-            if arguments[1] == "-m":
-                self.main = subprocess.Popen(
-                    arguments, stdout=file, stderr=file, start_new_session=True, cwd=cwd
-                )
-            else:
-                self.main = Forked(Script(arguments[1:], log, log, cwd=cwd, first=first))
+        self.main = Forked(Script(arguments[1:], log, log, cwd=cwd or Path.cwd(), first=first))
 
     def when(self, condition: Callable[[], bool]) -> "Running":
         """Wait until the condition holds."""

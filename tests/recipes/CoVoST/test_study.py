@@ -4,7 +4,6 @@ import json
 import os
 import signal
 import sys
-import time
 from pathlib import Path
 
 import pytest
@@ -67,8 +66,7 @@ def test_a_study_that_is_killed_twice_ends_with_the_same_bytes(study_file, tmp_p
     running = started(study_file, killed).when(logged(killed, "UAS", 1))
     os.kill(running.main.pid, signal.SIGKILL)  # its runs save and end, while the next one waits
     running.main.wait()
-    running = started(study_file, killed)
-    time.sleep(8)  # all of it, wherever it is
+    running = started(study_file, killed).when(logged(killed, "joint", 1))
     running.signal_all(signal.SIGKILL)
     assert started(study_file, killed).end() == 0, (killed / "printed.txt").read_text()
 

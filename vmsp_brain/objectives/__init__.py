@@ -3,8 +3,8 @@
 They know nothing of hierarchies and gradients; `vmsp_brain.brain` brings the two together.
 """
 
-from collections.abc import Callable, Sequence
-from typing import cast
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any, cast
 
 from torch import nn
 
@@ -97,16 +97,11 @@ def multilingual_objectives(
     check_list("only", only)
     self_supervised = ssl()  # first: random numbers are drawn in this order
     objectives = nn.ModuleDict()
-    for language in languages:
-        name = f"asr/{language}"
-        objectives[name] = recognition(name=name, source=language)
-    for pair in pairs:
-        name, (source, _) = f"st/{pair}", split_pair(pair)
-        objectives[name] = translation(name=name, source=source)
-    for task, decoder in (("asr", asr_decoder), ("st", st_decoder)):
-        own = [objectives[name] for name in objectives if name.startswith(f"{task}/")]
-        if decoder == SHARED and own:
-            share_decoder(cast(list[AttentionObjective], own))
+    recognized = (recognition(name=f"asr/{each}", source=each) for each in languages)
+    translated = (translation(name=f"st/{each}", source=split_pair(each)[0]) for each in pairs)
+    for made, decoder in ((recognized, asr_decoder), (translated, st_decoder)):
+        own: Iterable[Any] = share_decoder(cast(Any, made)) if decoder == SHARED else made
+        objectives.update({objective.name: objective for objective in own})
     objectives[self_supervised.name] = self_supervised
     if lid and identification is not None:  # last: the others' weights are the same without it
         objectives["lid"] = identification(languages=languages)

@@ -1,7 +1,8 @@
 """One decoder for several languages, which its first token tells."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -34,7 +35,7 @@ class LanguageEmbedding(nn.Module):
         return torch.where((tokens == BOS).unsqueeze(-1), own.to(embedded.dtype), embedded)
 
 
-def share_decoder(objectives: Sequence[AttentionObjective]) -> None:
+def share_decoder(objectives: Iterable[AttentionObjective]) -> list[AttentionObjective]:
     """Let objectives have one decoder between them, with a vector for each written language.
 
     Embedding, decoder, output, and CTC's if there is one, are the first's. Their gradient is the
@@ -46,16 +47,20 @@ def share_decoder(objectives: Sequence[AttentionObjective]) -> None:
     >>> sizes = {"vocab_size": 20, "d_model": 16}
     >>> fr = AttentionObjective("st/fr-en", "fr", **sizes)
     >>> de = AttentionObjective("st/de-en", "de", **sizes)
-    >>> share_decoder([fr, de])
+    >>> fr, de = share_decoder([fr, de])
     >>> de.decoder is fr.decoder, de.embedding.language is fr.embedding.language
     (True, True)
     """
-    parts = dict(objectives[0].named_children())
-    start = objectives[0].embedding.emb.Embedding.weight[BOS].detach()
+    parts: dict[str, Any] = {}
     languages: dict[str, Parameter] = {}
-    for objective in objectives:
+    sharing = []
+    for objective in objectives:  # one after another: what is made in vain is free at once
+        parts = parts or dict(objective.named_children())
+        start = parts["embedding"].emb.Embedding.weight[BOS].detach()
         written = objective.name.removeprefix(f"st/{objective.source}-").removeprefix("asr/")
         language = languages.setdefault(written, Parameter(start.clone()))
         for name, part in parts.items():
             setattr(objective, name, part)
         objective.embedding = LanguageEmbedding(parts["embedding"], language)
+        sharing.append(objective)
+    return sharing

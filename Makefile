@@ -1,6 +1,6 @@
 # make train      everything from a bare machine (Python 3.11) to test WER and BLEU on mini-CoVoST
 # make test       everything from a bare machine to the test suite's result
-# make test-fast  those tests that start no process
+# make test-fast  those tests that start no process and compile nothing
 # make test-demo  the page to try a model, in Chromium, which the system has to have
 # make test-wheel   a wheel, used in an empty environment
 # make test-lowest  test-fast with the lowest dependencies that the library takes; test-newest: the newest

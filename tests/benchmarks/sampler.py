@@ -91,7 +91,7 @@ def measure(folder: Path, dynamic_batching: bool) -> dict[str, Any]:
         "languages": list(HOURS),
         "unlabelled_folders": [],
         "encoder": SimpleNamespace(max_seconds=math.inf),
-        "objectives": {source: SimpleNamespace(source=source) for source in [*HOURS, "ssl"]},
+        "objectives": {source: SimpleNamespace(sources=[source]) for source in [*HOURS, "ssl"]},
         "batch_size": 32,
         "ssl_batch_size": 32,
         "dynamic_batching": dynamic_batching,

@@ -28,6 +28,10 @@ class Running:
         log.write_text("")
         self.log = log
         self.main = Forked(Script(arguments[1:], log, log, cwd=cwd or Path.cwd(), first=first))
+        # Until then it is in the group of the tests, which a signal to its group would end.
+        with contextlib.suppress(ProcessLookupError):  # it has ended
+            while os.getpgid(self.main.pid) != self.main.pid:
+                time.sleep(0.01)
 
     def when(self, condition: Callable[[], bool]) -> "Running":
         """Wait until the condition holds."""

@@ -66,7 +66,7 @@ def test_a_study_that_is_killed_twice_ends_with_the_same_bytes(study_file, tmp_p
     running = started(study_file, killed).when(logged(killed, "UAS", 1))
     os.kill(running.main.pid, signal.SIGKILL)  # its runs save and end, while the next one waits
     running.main.wait()
-    running = started(study_file, killed).when(logged(killed, "joint", 1))
+    running = started(study_file, killed).when(logged(killed, "UAS", 2))
     running.signal_all(signal.SIGKILL)
     assert started(study_file, killed).end() == 0, (killed / "printed.txt").read_text()
 

@@ -256,12 +256,13 @@ class GradientStep:
         self.plan = self._plan(step)
         self.sketch.redraw(step)
         self.directions.begin()
-        weights = self.hierarchy.weights(epoch), self.hierarchy.uniform_weights(epoch)
-        rows = zip(self.hierarchy.objectives, *(each.tolist() for each in weights), strict=True)
-        lambdas, level_of = self.hierarchy.lambdas, self.directions.level_of
+        hierarchy, level_of = self.hierarchy, self.directions.level_of
+        lambdas = torch.cat([level.lambdas for level in hierarchy.levels])
+        numbers = [hierarchy.weights(epoch), hierarchy.uniform_weights(epoch), lambdas]
+        rows = zip(hierarchy.objectives, torch.stack(numbers, 1).tolist(), strict=True)
         self._weights = {
-            name: Weights(known, uniform, lambdas[name], level_of[name])
-            for name, known, uniform in rows
+            name: Weights(known, uniform, within, level_of[name])
+            for name, (known, uniform, within) in rows
         }
 
     def _plan(self, step: int) -> Plan:

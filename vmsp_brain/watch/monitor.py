@@ -3,6 +3,7 @@
 import math
 from collections.abc import Mapping, Sequence
 from types import SimpleNamespace
+from typing import TYPE_CHECKING
 
 from speechbrain.utils.distributed import if_main_process
 from speechbrain.utils.logger import get_logger
@@ -26,7 +27,9 @@ from vmsp_brain.run.folder import RunFolder
 from vmsp_brain.run.results import results_table, score_lines, score_rows
 from vmsp_brain.run.scores import Hypothesis
 from vmsp_brain.watch.plots import draw_conflicts, draw_conflicts_by_layer
-from vmsp_brain.watch.tracking import open_trackers
+
+if TYPE_CHECKING:
+    from vmsp_brain.watch.tracking import Tracker
 
 logger = get_logger(__name__)
 
@@ -47,7 +50,11 @@ class Monitor:
     def __init__(self, hparams: SimpleNamespace) -> None:
         self.hparams = hparams
         places = getattr(hparams, "track", ())
-        self.trackers = open_trackers(places, self._run, self._settings()) if places else []
+        self.trackers: list[Tracker] = []
+        if places:  # SpeechBrain's loggers complain of a missing torchvision when they are loaded
+            from vmsp_brain.watch.tracking import open_trackers
+
+            self.trackers = open_trackers(places, self._run, self._settings())
 
     def write_scalars(self, group: str, values: Mapping[str, float | None], step: int) -> None:
         """Write values that belong together to TensorBoard, and to where else runs are kept.

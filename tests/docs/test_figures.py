@@ -3,6 +3,8 @@
 import json
 
 from tests.helpers.commands import ROOT
+from vmsp_brain.watch.study import summarize
+from vmsp_brain.watch.study_report import results_table
 
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 STUDY = json.loads((ROOT / "recipes" / "CoVoST" / "study.json").read_text(encoding="utf-8"))
@@ -21,6 +23,11 @@ def test_the_readme_says_how_far_they_vary():
     assert len(UAS) > 1
     for results in UAS.values():
         assert f"{results['wer_mean']:.2f} / {results['bleu_mean']:.2f}" in " ".join(README.split())
+
+
+def test_the_table_of_recipes_is_the_reports():
+    recipe = (ROOT / "recipes" / "CoVoST" / "README.md").read_text(encoding="utf-8")
+    assert results_table(summarize(STUDY, {})) in recipe
 
 
 def _cells(scores: list[float]) -> str:

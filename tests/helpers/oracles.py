@@ -8,6 +8,7 @@ from types import SimpleNamespace
 from unittest.mock import Mock
 
 import torch
+from speechbrain import Stage
 from speechbrain.utils.checkpoints import Checkpointer
 from torch import Tensor
 from torchjd.aggregation import MoDoWeighting
@@ -220,3 +221,16 @@ def assert_close(found: dict[str, Tensor], expected: dict[str, Tensor]) -> None:
     for key, value in expected.items():
         error = (found[key] - value).norm()
         assert error <= 1e-5 * value.norm() + 1e-7 * scale, (key, error, value.norm())
+
+
+def assert_steps_are_the_oracles(brain: VMSPBrain) -> None:
+    """Gradients and λ of two steps, of an early epoch and a later one."""
+    lambdas = lambdas_of(brain)
+    for epoch, seeds in [(1, (1, 2)), (7, (3, 4))]:
+        brain.on_stage_start(Stage.TRAIN, epoch)
+        batch = make_batch(brain, *seeds)
+        gradients = oracle_gradients(brain, batch)
+        expected, lambdas = oracle_step(brain, [gradients], lambdas)
+        assert_close(step_gradients(brain, batch), expected)
+        for found, value in zip(lambdas_of(brain), lambdas, strict=True):
+            torch.testing.assert_close(found, value, rtol=1e-5, atol=1e-7)

@@ -17,8 +17,8 @@ from vmsp_brain.use.loading import load_model
 from vmsp_brain.use.page import make_page, serve
 
 MISSING = (
-    "The page is Gradio's, which is not installed: pip install gradio==6.31.0, or what "
-    "requirements-demo.txt says.\n"
+    "The page is Gradio's, which is not installed: pip install gradio (requirements-demo.txt has "
+    "the version that is tested).\n"
 )
 
 

@@ -10,5 +10,5 @@ def test_without_gradio_it_is_said_what_to_install(monkeypatch):
     monkeypatch.setitem(sys.modules, "gradio", None)
     done = call(main, "/no/model", check=False)
     assert done.returncode == 1
-    pinned = "gradio==6.31.0"
-    assert f"pip install {pinned}" in done.stderr
+    assert "pip install gradio" in done.stderr
+    assert "requirements-demo.txt" in done.stderr

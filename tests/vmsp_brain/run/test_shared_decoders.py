@@ -55,14 +55,20 @@ def test_an_exported_model_has_the_decoder_once_and_writes_what_the_run_would(
     assert texts.keys() == {"asr/en", "asr/de", "st/de-en"}
 
 
+def begun(earlier: Path, out: Path, manifests: Path, *options: str) -> dict:
+    """The hyperparameters of a run that starts from an earlier one."""
+    _, hparams = experiment_of(out, manifests, *options, f"--init_from={earlier}")
+    adopt_tokenizers(hparams)
+    train_tokenizers(hparams)
+    start_from_earlier_run(hparams)
+    return hparams
+
+
 def test_a_new_language_writes_with_the_decoder_that_was_loaded(
     earlier, manifests, tmp_path, capsys
 ):
     folder, before = earlier
-    _, hparams = experiment_of(tmp_path / "run", manifests, *MORE, *SHARED, f"--init_from={folder}")
-    adopt_tokenizers(hparams)
-    train_tokenizers(hparams)
-    start_from_earlier_run(hparams)
+    hparams = begun(folder, tmp_path / "run", manifests, *MORE, *SHARED)
     printed = capsys.readouterr().out
     assert "New heads: asr/es, st/es-en. Left out: none." in printed
     assert "With a decoder that was loaded, for they share it: asr/es, st/es-en." in printed
@@ -76,10 +82,7 @@ def test_a_new_language_writes_with_the_decoder_that_was_loaded(
 
 
 def test_decoders_of_another_kind_start_new(earlier, manifests, tmp_path, capsys):
-    _, hparams = experiment_of(tmp_path / "run", manifests, *LANGUAGES, f"--init_from={earlier[0]}")
-    adopt_tokenizers(hparams)
-    train_tokenizers(hparams)
-    start_from_earlier_run(hparams)
+    begun(earlier[0], tmp_path / "run", manifests, *LANGUAGES)
     printed = capsys.readouterr().out
     assert "Heads of st start new: st_decoder was shared, is now separate." in printed
     assert "New heads: asr/en, asr/de, st/de-en." in printed

@@ -8,7 +8,9 @@ import re
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from io import BytesIO
 from pathlib import Path
+from typing import Any, BinaryIO
 
 import sentencepiece
 from speechbrain.utils.logger import get_logger
@@ -21,7 +23,7 @@ BLANK, BOS, EOS, UNKNOWN = 0, 1, 2, 3
 """Special tokens. BLANK (CTC's, also padding) is distinct from UNKNOWN, as CTC needs."""
 
 
-MODEL_TYPES = ("unigram", "bpe")
+MODEL_TYPES = ("unigram", "bpe", "char")
 
 CHARACTER_COVERAGE = 0.9999
 """Share of the text's characters that get a token; real transcripts hold stray foreign letters."""
@@ -45,7 +47,8 @@ def train_tokenizer(
     vocab_size : int
         Number of tokens, the four special ones included.
     model_type : str
-        ``unigram`` or ``bpe``.
+        ``unigram``, ``bpe`` or ``char``: a token for each character, what is left of the size is
+        filled with tokens that no text has.
     key : str
         By what name the size is set, for messages.
 
@@ -67,20 +70,8 @@ def train_tokenizer(
         raise ValueError(f"{path.name}: there is no text to train this tokenizer from.")
     with whole_file(path) as partial, partial.open("wb") as model:
         try:
-            sentencepiece.SentencePieceTrainer.train(
-                sentence_iterator=iter(sentences),
-                model_writer=model,
-                vocab_size=vocab_size,
-                model_type=model_type,
-                character_coverage=CHARACTER_COVERAGE,
-                normalization_rule_name="identity",
-                pad_id=BLANK,
-                bos_id=BOS,
-                eos_id=EOS,
-                unk_id=UNKNOWN,
-                num_threads=1,
-                minloglevel=2,
-            )
+            unused = _unused(sentences, vocab_size) if model_type == "char" else []
+            _train(sentences, vocab_size, model_type, model, control_symbols=unused)
         except RuntimeError as error:
             explained = _explain(path.name, key, vocab_size, len(sentences), str(error))
             raise ValueError(explained) from error
@@ -90,6 +81,43 @@ def train_tokenizer(
             f"{path.name}: {found.unknown_characters} of {found.characters} training characters "
             f"are too rare for the vocabulary ({found.letters[:20]})."
         )
+
+
+def _train(
+    sentences: Sequence[str], vocab_size: int, model_type: str, model: BinaryIO, **options: Any
+) -> None:
+    sentencepiece.SentencePieceTrainer.train(
+        sentence_iterator=iter(sentences),
+        model_writer=model,
+        vocab_size=vocab_size,
+        model_type=model_type,
+        character_coverage=CHARACTER_COVERAGE,
+        normalization_rule_name="identity",
+        pad_id=BLANK,
+        bos_id=BOS,
+        eos_id=EOS,
+        unk_id=UNKNOWN,
+        num_threads=1,
+        minloglevel=2,
+        **options,
+    )
+
+
+def _unused(sentences: Sequence[str], vocab_size: int) -> list[str]:
+    """Names of tokens beside the characters, which SentencePiece leaves at their own number, or
+    drops without a word: heads are as large as the vocabulary is to be.
+
+    Raises
+    ------
+    RuntimeError
+        If there are more characters, in the words that SentencePiece has for other vocabularies.
+    """
+    model = BytesIO()
+    _train(sentences, vocab_size, "char", model, use_all_vocab=True)
+    needed = sentencepiece.SentencePieceProcessor(model_proto=model.getvalue()).vocab_size()
+    if needed > vocab_size:
+        raise RuntimeError(f"required_chars. {vocab_size} vs {needed}")
+    return [f"<unused_{number}>" for number in range(vocab_size - needed)]
 
 
 class LanguageTokenizer:

@@ -29,7 +29,12 @@ def path(tmp_path):
     return tmp_path / "tokenizers" / "asr_ca.model"
 
 
-@pytest.mark.parametrize(("model_type", "size"), [("unigram", SIZE), ("bpe", 60)])
+KINDS = pytest.mark.parametrize(
+    ("model_type", "size"), [("unigram", SIZE), ("bpe", 60), ("char", 60)]
+)
+
+
+@KINDS
 def test_text_survives_the_round_trip(path, model_type, size):
     train_tokenizer(path, SENTENCES, size, model_type)
     tokenizer = load_tokenizer(path)
@@ -40,7 +45,7 @@ def test_text_survives_the_round_trip(path, model_type, size):
         assert max(tokens) < size
 
 
-@pytest.mark.parametrize("model_type", ["unigram", "bpe"])
+@pytest.mark.parametrize("model_type", ["unigram", "bpe", "char"])
 def test_vocabulary_has_the_size_asked_for(path, model_type):
     train_tokenizer(path, SENTENCES, SIZE, model_type)
     assert load_tokenizer(path).get_piece_size() == SIZE
@@ -83,14 +88,29 @@ def test_too_large_a_vocabulary_is_refused_with_the_largest_possible(path, model
     assert load_tokenizer(path).get_piece_size() == largest
 
 
-def test_too_small_a_vocabulary_is_refused_with_the_smallest_possible(path):
+@pytest.mark.parametrize("model_type", ["unigram", "char"])
+def test_too_small_a_vocabulary_is_refused_with_the_smallest_possible(path, model_type):
     characters = len({*"".join(SENTENCES)}) + 4  # the space counts, as ▁
     with pytest.raises(ValueError, match=rf"at least {characters}\."):
-        train_tokenizer(path, SENTENCES, 8)
+        train_tokenizer(path, SENTENCES, 8, model_type)
+    assert not path.exists()
+
+
+def test_tokens_of_characters_are_characters_and_the_rest_write_nothing(path):
+    train_tokenizer(path, SENTENCES, 60, "char")
+    tokenizer = load_tokenizer(path)
+    text = SENTENCES[0]
+    assert [tokenizer.id_to_piece(token) for token in tokenizer.encode(text)] == [
+        *f"▁{text}".replace(" ", "▁")
+    ]
+    used = {token for sentence in SENTENCES for token in tokenizer.encode(sentence)}
+    unused = [token for token in range(UNKNOWN + 1, 60) if token not in used]
+    assert len(unused) == 60 - 4 - len({*"".join(SENTENCES)})
+    assert tokenizer.decode(unused) == "", "what an untrained head may say"
 
 
 def test_an_unknown_model_type_is_refused_by_name(path):
-    with pytest.raises(ValueError, match="expected one of unigram, bpe"):
+    with pytest.raises(ValueError, match="expected one of unigram, bpe, char"):
         train_tokenizer(path, SENTENCES, SIZE, "sylable")
 
 
@@ -100,7 +120,7 @@ def test_characters_too_rare_for_the_vocabulary_are_counted(path, caplog):
     assert load_tokenizer(path).encode("Ω")[-1] == UNKNOWN
 
 
-@pytest.mark.parametrize(("model_type", "size"), [("unigram", SIZE), ("bpe", 60)])
+@KINDS
 def test_coverage_counts_what_becomes_unknown(path, model_type, size):
     train_tokenizer(path, SENTENCES, size, model_type)
     tokenizer = load_tokenizer(path)

@@ -201,9 +201,13 @@ _DATA = (
 )
 
 _TEXT = (
-    Option("token_type", Choice(("bpe", "unigram")), "SentencePiece's kind of vocabulary."),
-    Option("asr_vocab_size", VOCABULARY, "Tokens of each language's vocabulary."),
-    Option("st_vocab_size", VOCABULARY, "Tokens of the vocabulary of translation."),
+    Option("token_type", Choice(("bpe", "unigram", "char")), "SentencePiece's kind of vocabulary."),
+    Option(
+        "asr_vocab_size",
+        VOCABULARY,
+        "Tokens of each language's vocabulary; of characters at most so many, the rest are unused.",
+    ),
+    Option("st_vocab_size", VOCABULARY, "Tokens of the vocabulary of translation, likewise."),
     Option("st_vocabulary", Choice(("joint", "separate")), "Whether all pairs share a vocabulary."),
     Option(
         "asr_decoder",

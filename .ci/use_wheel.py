@@ -39,7 +39,8 @@ def main() -> None:
     said = run(SCRIPTS / "vmsp-transcribe", clip, "--language=fr", "--model=model")
     assert text in said, (text, said)
     run(SCRIPTS / "vmsp-evaluate", "run", "--split=dev", "--output=dev")
-    run(SCRIPTS / "vmsp-compare", "--help")
+    for command in ("vmsp-compare", "vmsp-demo"):
+        run(SCRIPTS / command, "--help")
     print(f"vmsp_brain {installed.parent}: trained, exported, transcribed {text!r}")
 
 

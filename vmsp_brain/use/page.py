@@ -12,18 +12,21 @@ from html import escape
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from speechbrain.dataio import audio_io
-
 from vmsp_brain import threads
 from vmsp_brain.names import source_of, split_pair
-from vmsp_brain.use.inference import SpeechTranslator
+from vmsp_brain.use.inference import Segment, SpeechTranslator
+from vmsp_brain.use.recording import Recording
+from vmsp_brain.use.subtitles import clock
 
 if TYPE_CHECKING:  # it is no dependency of the library: who opens a page installs it
     import gradio
 
 TITLE = "Speech recognition and translation"
 STYLE = Path(__file__).with_name("page.css")
+BUSY = "<p class='busy'>…</p>"
 KEPT = 3600  # s that a recording is kept, if the page is not closed before
+FOUND = "found"
+"""What stands among the languages for the one that a model finds."""
 
 Models = Mapping[str, SpeechTranslator]
 """By the names that the page shows."""
@@ -39,7 +42,7 @@ def make_page(models: Models) -> gradio.Blocks:
     """
     import gradio
 
-    languages = list(dict.fromkeys(each for model in models.values() for each in known(model)))
+    languages = choices(models)
     blocks = gradio.Blocks(title=TITLE, analytics_enabled=False, delete_cache=(KEPT, KEPT))
     with blocks as page:
         gradio.HTML(f"<h1>{TITLE}</h1>")
@@ -88,11 +91,28 @@ def serve(page: gradio.Blocks) -> None:
 
 def known(model: SpeechTranslator) -> list[str]:
     """Languages that a model recognizes or translates from."""
-    return list(dict.fromkeys(map(source_of, model.hparams.tokenizers)))
+    return list(dict.fromkeys(_sources(model).values()))
+
+
+def _sources(model: SpeechTranslator) -> dict[str, str]:
+    """The language that each objective hears; ``lid``, which hears all, is left out."""
+    return {name: source_of(name) for name in model.hparams.tokenizers if name != "lid"}
+
+
+def choices(models: Models) -> list[str]:
+    """Languages to choose from; before them ``found``, where a model finds the language itself.
+
+    Arguments
+    ---------
+    models : dict
+        At least one.
+    """
+    found = [FOUND] if any(model.identifies for model in models.values()) else []
+    return list(dict.fromkeys([*found, *(each for m in models.values() for each in known(m))]))
 
 
 def answers(models: Models, path: str | None, language: str) -> Iterator[str]:
-    """What the page shows, after each model that is done.
+    """What the page shows, after each piece of the recording that a model is done with.
 
     Arguments
     ---------
@@ -101,46 +121,65 @@ def answers(models: Models, path: str | None, language: str) -> Iterator[str]:
     path : str, optional
         Of the audio, if there is any.
     language : str
-        Which is spoken.
+        Which is spoken, one of `choices`.
     """
     if path is None:
         yield _message("Record or upload speech first.")
         return
-    cards = {name: _card(name, "<p class='busy'>…</p>") for name in models}
+    cards = {name: _card(name, BUSY) for name in models}
     yield _side_by_side(cards)
     for name, model in models.items():
-        cards[name] = _card(name, _answer(model, path, language))
-        yield _side_by_side(cards)
+        for content in _answer(model, path, language):
+            cards[name] = _card(name, content)
+            yield _side_by_side(cards)
 
 
-def _answer(model: SpeechTranslator, path: str, language: str) -> str:
-    """What a model makes of a file, or why it does not."""
-    if language not in known(model):
-        return _message(f"This model does not know {language}, but {', '.join(known(model))}.")
+def _answer(model: SpeechTranslator, path: str, language: str) -> Iterator[str]:
+    """What a model makes of a file, piece by piece, or why it does not."""
     try:
-        return _texts(model, path, language)
+        yield from _texts(model, Recording(path), language)
     except (FileNotFoundError, ValueError) as error:
-        return _message(str(error).replace(path, Path(path).name))
+        yield _message(str(error).replace(path, Path(path).name))
 
 
-def _texts(model: SpeechTranslator, path: str, language: str) -> str:
-    names = sorted(name for name in model.hparams.tokenizers if source_of(name) == language)
+def _texts(model: SpeechTranslator, recording: Recording, language: str) -> Iterator[str]:
     threads.set_number(model.mods)  # each request has a thread of its own
-    started = time.perf_counter()
-    texts = model.decode_file(path, names)
-    seconds, duration = time.perf_counter() - started, audio_io.info(path).duration
+    started, duration = time.perf_counter(), recording.seconds
+    spoken = _spoken(model, recording, language)
+    head = f"<p class='found'>Language found: {spoken}</p>" if language == FOUND else ""
+    names = sorted(name for name, source in _sources(model).items() if source == spoken)
+    is_long = duration > model.max_seconds
+    found: list[Segment] = []
+    for segment in model.segments(recording, names):
+        found.append(segment)
+        texts = head + "".join(_text(name, found, is_long) for name in names)
+        yield texts + BUSY
+    seconds = time.perf_counter() - started
     times = f"{duration:.1f} s of audio in {seconds:.2f} s, {duration / seconds:.1f} × real time"
-    parts = [_text(name, text) for name, text in texts.items()]
-    return "".join([*parts, f"<p class='times'>{times}</p>"])
+    yield f"{texts}<p class='times'>{times}</p>"
 
 
-def _text(name: str, text: str) -> str:
+def _spoken(model: SpeechTranslator, recording: Recording, language: str) -> str:
+    """The language, chosen or found; an error for whom the model cannot serve."""
+    languages = ", ".join(known(model))
+    if language == FOUND and not model.identifies:
+        raise ValueError(f"This model does not find the language. Choose one: {languages}.")
+    spoken = model.identify(recording) if language == FOUND else language
+    if spoken not in known(model):
+        raise ValueError(f"This model does not know {spoken}, but {languages}.")
+    return spoken
+
+
+def _text(name: str, segments: list[Segment], is_long: bool) -> str:
+    """What an objective made of the segments; those of a long recording each with its time."""
     task, _, languages = name.partition("/")
     title = "Transcript" if task == "asr" else "Translation"
     written = languages if task == "asr" else split_pair(languages)[1]
+    times = [f"<time>{clock(each.start)}</time> " if is_long else "" for each in segments]
+    lines = [time + escape(each.texts[name]) for time, each in zip(times, segments, strict=True)]
     return (
         f"<h3>{title} <span>{written}</span></h3>"
-        f"<p class='text' lang='{written}' data-objective='{name}'>{escape(text)}</p>"
+        f"<p class='text' lang='{written}' data-objective='{name}'>{'<br>'.join(lines)}</p>"
     )
 
 

@@ -1,6 +1,7 @@
 """The page of demo.py in a real browser that reaches nothing but this machine."""
 
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -15,6 +16,7 @@ import soundfile
 
 from tests.helpers.commands import COMMANDS, ROOT, call
 from tests.helpers.corpus import write_clip
+from tests.helpers.sounds import write_long
 from tests.helpers.untrained_runs import make_untrained_run, write_manifests
 from transcribe import main as transcribe
 
@@ -40,12 +42,12 @@ OPTIONS = [
 
 @pytest.fixture(scope="module")
 def models(tmp_path_factory) -> list[Path]:
-    """Two runs that know English, and another language each."""
+    """Two runs that know English, and another language each; the first finds which is spoken."""
     folder = tmp_path_factory.mktemp("models")
     write_manifests(folder / "manifests", ["en", "es", "fr"])
-    for name, other in (("UAS", "es"), ("USA", "fr")):
-        options = (f"--languages=[en, {other}]", f"--pairs=[{other}-en]")
-        make_untrained_run(folder / name, folder / "manifests", *options)
+    for name, other, lid in (("UAS", "es", True), ("USA", "fr", False)):
+        options = (f"--languages=[en, {other}]", f"--pairs=[{other}-en]", f"--lid={lid}")
+        make_untrained_run(folder / name, folder / "manifests", *options, "--max_duration=5")
     return [folder / "UAS", folder / "USA"]
 
 
@@ -124,6 +126,29 @@ def test_the_page_shows_what_transcribe_prints(page, models, tmp_path):
     assert "0.8 s of audio in " in first
     assert str(models[0]) in first
     assert "This model does not know es, but en, fr." in second
+
+
+def test_the_language_is_found_unless_it_is_chosen(page, models, tmp_path):
+    clip = tmp_path / "clip.mp3"
+    write_clip(clip)
+    assert page.get_by_label("found", exact=True).is_checked()
+    first, second = answer(page, clip, "found")
+    printed = call(transcribe, clip, "--model", models[0])
+    [language] = re.findall(r"the language is (en|es)\.", printed.stderr)
+    assert f"Language found: {language}" in first
+    shown = page.locator(f"article [data-objective='asr/{language}']")
+    assert shown.all_inner_texts() == printed.stdout.splitlines()
+    assert "This model does not find the language. Choose one: en, fr." in second
+
+
+def test_of_a_long_recording_each_piece_is_shown_with_its_time(page, models, tmp_path):
+    write_long(tmp_path / "long.wav")
+    answer(page, tmp_path / "long.wav", "es")
+    options = ("--language=es", "--model", models[0])
+    printed = call(transcribe, tmp_path / "long.wav", *options).stdout
+    shown = page.locator("article [data-objective='asr/es']").inner_text()
+    assert shown.count("\n") > 5
+    assert shown.splitlines() == re.sub(r"\[(\S+) - \S+\]", r"\1", printed).splitlines()
 
 
 def test_faulty_audio_is_named_on_the_page(page, tmp_path):

@@ -10,6 +10,7 @@ import soundfile
 import torch
 
 from tests.helpers.small_translator import small_translator
+from tests.helpers.sounds import SILENCE, SOUNDS, write_long
 from tests.helpers.untrained_runs import make_untrained_run, write_manifests
 from vmsp_brain.use import inference
 from vmsp_brain.use.export import export_run
@@ -17,9 +18,6 @@ from vmsp_brain.use.inference import SpeechTranslator
 from vmsp_brain.use.loading import load_model
 from vmsp_brain.use.recording import Recording
 from vmsp_brain.use.transcription import transcribe_files
-
-SOUNDS = [1.0, 0.6, 1.6, 0.8, 1.2, 1.65, 0.7, 1.5, 0.3, 1.3]
-SILENCE = 0.9
 
 
 @pytest.fixture(scope="module")
@@ -39,21 +37,6 @@ def run_with_lid(tmp_path_factory) -> Path:
     options = ("--languages=[en, es]", "--pairs=[es-en]", "--lid=True")
     make_untrained_run(folder / "run", folder / "manifests", *options)
     return folder / "run"
-
-
-def write_long(path: Path, rate: int = 16_000, channels: int = 1) -> list[tuple[float, float]]:
-    """Sounds of different pitch between soft noise; where the sounds are."""
-    rng = np.random.default_rng(0)
-    parts, places, now = [], [], 0.0
-    for number, seconds in enumerate(SOUNDS):
-        time = np.arange(round(seconds * rate)) / rate
-        parts += [np.zeros(round(SILENCE * rate)), 0.3 * np.sin((700 + 300 * number) * time)]
-        places.append((now + SILENCE, now + SILENCE + seconds))
-        now += SILENCE + seconds
-    wave = np.concatenate([*parts, np.zeros(round(SILENCE * rate))])
-    wave += 0.0005 * rng.standard_normal(len(wave))
-    soundfile.write(path, np.repeat(wave[:, None], channels, axis=1), rate)
-    return places
 
 
 @pytest.mark.parametrize(

@@ -10,6 +10,7 @@ from speechbrain.lobes.models.transformer.Conformer import ConformerEncoderLayer
 from speechbrain.lobes.models.transformer.TransformerASR import TransformerASR
 from speechbrain.nnet.CNN import Conv2d
 from speechbrain.processing.features import InputNormalization
+from speechbrain.utils.callchains import lengths_arg_exists
 from torch import Tensor, nn
 
 from vmsp_brain.audio import SAMPLE_RATE
@@ -35,8 +36,9 @@ class ConformerEncoder(Encoder):
     normalize : Module, optional
         Normalizes filter banks, given relative lengths; per utterance if not given.
     augment : Module, optional
-        Applied to the normalized filter banks (B, T, F) in training, SpecAugment for example; not
-        to what self-supervision reads, whose targets would be what was dropped.
+        Applied to the normalized filter banks (B, T, F) in training, with their relative lengths
+        (B,) if it takes ``lengths``, SpecAugment for example; not to what self-supervision reads,
+        whose targets would be what was dropped.
 
     Raises
     ------
@@ -83,7 +85,7 @@ class ConformerEncoder(Encoder):
         """Hidden states (B, T, D) of waveforms (B, samples) at 16 kHz, augmented in training."""
         filter_banks = self._filter_banks(wavs, relative_lengths)
         if self.training and self.augment is not None:
-            filter_banks.data = self.augment(filter_banks.data)
+            filter_banks.data = _augmented(self.augment, filter_banks)
         return self.contextualize(self._subsample(filter_banks))
 
     def extract(self, wavs: Tensor, relative_lengths: Tensor) -> Frames:
@@ -206,3 +208,9 @@ def conformer_encoder(
 
 def _expand(mask: Tensor, data: Tensor) -> Tensor:
     return mask.reshape(*mask.shape, *[1] * (data.dim() - 2)).to(data.dtype)
+
+
+def _augmented(augment: nn.Module, frames: Frames) -> Tensor:
+    if lengths_arg_exists(augment.forward):
+        return augment(frames.data, lengths=frames.relative_lengths)
+    return augment(frames.data)

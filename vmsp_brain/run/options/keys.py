@@ -357,6 +357,11 @@ _MODEL = (
     Option("nhead", WIDTH, "Heads of attention."),
     Option("d_ffn", WIDTH, "Width of the decoders' feed-forward networks."),
     Option("dropout", DROPPED, "Share of activations that is dropped."),
+    Option(
+        "spec_augment[time_warp]",
+        Whole(least=0),
+        "SpecAugment: filter banks by which a point in time moves at most; 0: none moves.",
+    ),
     Option("conformer[d_model]", WIDTH, "Width of the encoder."),
     Option("conformer[nhead]", WIDTH, "Heads of attention of the encoder."),
     Option("conformer[dropout]", DROPPED, "Share of the encoder's activations that is dropped."),

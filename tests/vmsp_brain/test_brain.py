@@ -81,7 +81,8 @@ def test_the_loss_of_language_identification_is_the_mean_over_all_languages():
 
 
 def test_a_level_that_takes_losses_is_told_the_mean_loss_of_language_identification():
-    brain = make_brain([Level(["*"], scale_by="loss")], ["en", "fr"], [], heads={"lid": True})
+    level = Level(["*", "lid"], scale_by="loss")
+    brain = make_brain([level], ["en", "fr"], [], heads={"lid": True})
     told = {}
     brain.hierarchy.update_lambdas = lambda gramians, seed, losses, epoch: told.update(
         zip(brain.hierarchy.objectives, losses.tolist(), strict=True)

@@ -29,8 +29,9 @@ ORDERS = {
 """The paper's two orders, primary level first: UAS puts recognition on top, USA translation."""
 
 LOWEST = "lid"
-"""Language identification, if there is any, has a level of its own below these: its loss is soon
-small, and a small gradient would draw λ to itself wherever it is traded off against others."""
+"""Language identification, if there is any, has a level of its own below all others, unless one of
+them names it (a pattern such as ``*`` does not): its loss is soon small, and a small gradient would
+draw λ to itself wherever it is traded off against others."""
 
 
 class Hierarchy:
@@ -41,7 +42,8 @@ class Hierarchy:
     levels : list of Level
         The primary level first.
     objectives : iterable of str
-        The names of all objectives that the levels' patterns are matched against.
+        The names of all objectives that the levels' patterns are matched against. To those levels
+        comes that of `LOWEST`, with a penalty of 1, trained in the primary level's epochs.
 
     Raises
     ------
@@ -62,11 +64,15 @@ class Hierarchy:
     """
 
     def __init__(self, levels: Sequence[Level], objectives: Iterable[str]) -> None:
-        objectives = list(objectives)
+        names = list(objectives)
         _check_kinds(levels)
-        _check_objectives(levels, objectives)
+        declared = _but_lowest(names, levels)
+        _check_objectives(levels, declared)
         _check_levels(levels)
-        self.levels = [level.over(objectives) for level in levels]
+        self.levels = [level.over(declared) for level in levels]
+        if declared != names:
+            lowest = Level([LOWEST], penalty=ConstantPenalty(1.0), epochs=levels[0].epochs)
+            self.levels.append(lowest.over([LOWEST]))
 
     @property
     def objectives(self) -> list[str]:
@@ -221,7 +227,7 @@ def hierarchy_in_order(
     weighting: Weighting,
     scale_by: str | None = None,
 ) -> Hierarchy:
-    """The paper's three-level hierarchy (VM-MSP) in the order UAS or USA; below it ``lid``, if any.
+    """The paper's three-level hierarchy (VM-MSP) in the order UAS or USA.
 
     Arguments
     ---------
@@ -269,14 +275,18 @@ def hierarchy_in_order(
             f"penalties: found {len(penalties)}, expected {len(patterns) - 1}, one between each "
             f"two of the levels {', '.join(patterns)}."
         )
-    objectives = list(objectives)
     levels = [
         Level([pattern], weighting, penalty, scale_by=scale_by)
         for pattern, penalty in zip(patterns, [None, *penalties], strict=True)
     ]
-    if LOWEST in objectives:
-        levels.append(Level([LOWEST], penalty=ConstantPenalty(1.0)))
     return Hierarchy(levels, objectives)
+
+
+def _but_lowest(names: list[str], levels: Sequence[Level]) -> list[str]:
+    """What the declared levels are over: all, or all but what gets a level of its own."""
+    others = [name for name in names if name != LOWEST]
+    named = any(LOWEST in level.objectives for level in levels)
+    return names if named or not others else others
 
 
 def _check_kinds(levels: Sequence[Level]) -> None:

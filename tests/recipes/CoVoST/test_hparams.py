@@ -119,6 +119,15 @@ def test_recipes_change_the_hierarchy_of_their_base_alone(tmp_path, name, sizes,
     assert {key for key in theirs if str(own[key]) != str(theirs[key])} == {"order", "hierarchy"}
 
 
+@pytest.mark.parametrize(
+    "name", ["usa.yaml", *RECIPES, "baselines/joint_tuned.yaml", "baselines/dwa.yaml"]
+)
+def test_language_identification_goes_with_every_hierarchy(tmp_path, name):
+    hierarchy = load(name, tmp_path, lid=True)["hierarchy"]
+    assert hierarchy.levels[-1].names == ["lid"]
+    assert not any("lid" in level.names for level in hierarchy.levels[:-1])
+
+
 @pytest.mark.parametrize("name", ["cpc.yaml", "best_rq.yaml"])
 @pytest.mark.parametrize("base", ["uas.yaml", "mini.yaml"])
 def test_other_self_supervision_changes_the_ssl_objective_alone(tmp_path, name, base):

@@ -101,6 +101,26 @@ def test_levels_by_language_take_patterns():
     ]
 
 
+@pytest.mark.parametrize("patterns", [[["*"]], [["asr/*", "st/*"], ["ssl"]]])
+def test_language_identification_is_below_all_levels_unless_one_names_it(patterns):
+    weights = {"asr/*": 1.0, "st/*": 1.0, "ssl": 1.0}
+    top = Level(patterns[0], weights=weights, epochs=(3, None))
+    levels = [top, *(Level(p, penalty=PENALTIES[0]) for p in patterns[1:])]
+    without = Hierarchy(levels, OBJECTIVES)
+    hierarchy = Hierarchy(levels, ["lid", *OBJECTIVES])
+    assert names_of(hierarchy) == [*names_of(without), ["lid"]]
+    assert hierarchy.multipliers(5)[-1] == hierarchy.multipliers(5)[-2]
+    assert "lid" not in hierarchy.trained(2), "where the primary level learns"
+    assert "lid" in hierarchy.trained(3)
+    levels[-1] = Level([*patterns[-1], "lid"], penalty=levels[-1].penalty)
+    assert names_of(Hierarchy(levels, ["lid", *OBJECTIVES]))[-1][0] == "lid"
+    assert len(levels) == len(without.levels)
+
+
+def test_language_identification_alone_is_in_the_level_of_all():
+    assert names_of(Hierarchy([Level(["*"], weights={"*": 1.0})], ["lid"])) == [["lid"]]
+
+
 @pytest.mark.parametrize(
     ("patterns", "message"),
     [

@@ -85,6 +85,8 @@ class ModelTest:
         written = self._output()
         utterances = self._utterances()
         model = load_model(self.model, self.average, self._overrides(), self.device)
+        if self.ctc_weight is not None:
+            _check_ctc(model)
         print(threads.set_number(model.mods), file=sys.stderr)  # beside the progress bar
         hypotheses = decode(model, utterances, self.batch_size, self.num_workers)
         report = results(hypotheses)
@@ -142,6 +144,16 @@ class ModelTest:
         if self.ctc_weight is not None:
             overrides["objectives"] = {"recognition": {"ctc_weight_decode": self.ctc_weight}}
         return overrides
+
+
+def _check_ctc(model: SpeechTranslator) -> None:
+    recognition = [model.mods.objectives[f"asr/{language}"] for language in model.languages]
+    if not any(getattr(objective, "ctc_weight", 0) for objective in recognition):
+        raise ValueError(
+            "--ctc_weight: no effect on this model, none of whose recognizers has CTC (it was "
+            "trained with objectives[recognition][ctc_weight] 0, or recognizes nothing). Leave it "
+            "out."
+        )
 
 
 def _check_output(output: Path) -> None:

@@ -9,6 +9,7 @@ import jiwer
 import pytest
 import sacrebleu
 
+from tests.helpers.untrained_runs import make_untrained_run
 from vmsp_brain.run.folder import RunFolder
 from vmsp_brain.run.scores import Hypothesis
 from vmsp_brain.use import evaluation
@@ -41,6 +42,19 @@ def test_a_run_is_tested_into_itself(untrained_run: Path, tmp_path: Path):
     assert RunFolder(run).read_report() == report
     assert set(report["wer"]) == {"en", "es"}
     assert set(report["bleu"]) == {"es-en"}
+
+
+def test_a_weight_of_ctc_is_refused_where_there_is_no_ctc(untrained_run: Path, tmp_path: Path):
+    options = (
+        "--languages=[en, es]",
+        "--pairs=[es-en]",
+        "--objectives={recognition: {ctc_weight: 0}}",
+    )
+    make_untrained_run(tmp_path / "run", untrained_run.parent / "manifests", *options)
+    with pytest.raises(ValueError, match="--ctc_weight: no effect on this model, none of whose"):
+        ModelTest(str(tmp_path / "run"), output=tmp_path / "out", ctc_weight=0.5).run()
+    assert not (tmp_path / "out").exists()
+    ModelTest(str(untrained_run), output=tmp_path / "out", ctc_weight=0.5).run()
 
 
 @pytest.mark.parametrize("output", ["run", "run/.", "link", "run/test", "run/dev", "other/../run"])

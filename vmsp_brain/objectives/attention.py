@@ -45,6 +45,11 @@ class AttentionObjective(Objective):
     label_smoothing : float
         0 for none.
 
+    Attributes
+    ----------
+    of_vocabulary : tuple of str
+        Its parts that mean something with one vocabulary alone.
+
     Example
     -------
     >>> objective = AttentionObjective("st/fr-en", "fr", vocab_size=20, d_model=16)
@@ -54,6 +59,8 @@ class AttentionObjective(Objective):
     >>> objective.loss(frames, PaddedBatch([first, second])).shape
     torch.Size([])
     """
+
+    of_vocabulary: tuple[str, ...] = ("embedding", "output")
 
     def __init__(
         self,

@@ -54,6 +54,8 @@ class CTCAttentionObjective(AttentionObjective):
     torch.Size([])
     """
 
+    of_vocabulary = (*AttentionObjective.of_vocabulary, "ctc")
+
     def __init__(
         self,
         *,

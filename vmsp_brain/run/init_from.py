@@ -1,4 +1,8 @@
-"""``init_from``: a run that starts from an earlier run's encoder, heads and tokenizers."""
+"""``init_from``: a run that starts from an earlier run's encoder, heads and tokenizers.
+
+A head starts from the one of its own name, or from the one that ``init_heads`` gives it, such as a
+translator into English from the recognizer of English.
+"""
 
 import shutil
 from collections.abc import Container, Mapping
@@ -18,6 +22,8 @@ from vmsp_brain.data.vocabularies import (
 )
 from vmsp_brain.encoders.loading import transfer_parameters
 from vmsp_brain.files import whole_file
+from vmsp_brain.names import matching
+from vmsp_brain.objectives import SEPARATE, SHARED
 from vmsp_brain.run.best import best_checkpoint, run_metric
 from vmsp_brain.run.folder import RunFolder
 
@@ -36,6 +42,57 @@ def check_earlier_run(hparams: Mapping[str, Any]) -> None:
     """
     if hparams["init_from"]:
         _checkpoint_of(hparams["init_from"])
+    heads_given(hparams)
+
+
+def heads_given(hparams: Mapping[str, Any]) -> dict[str, str]:
+    """The earlier run's head that ``init_heads`` gives each of this run's; others are not there.
+
+    Heads that share a decoder start from the same.
+
+    Raises
+    ------
+    ValueError
+        If there is no run to take heads from, one of the two runs has no such head, or one is given
+        two.
+    """
+    given = hparams.get("init_heads") or {}
+    if given and not hparams["init_from"]:
+        raise ValueError(
+            f"init_heads: found {dict(given)} without init_from, the run whose heads they are. "
+            "Give --init_from too."
+        )
+    own, found = text_objectives(hparams), {}
+    theirs = text_objectives(_run_of(Path(hparams["init_from"])).settings) if given else []
+    for pattern, head in given.items():
+        names = matching(own, [pattern])
+        if not names:
+            raise ValueError(
+                f"init_heads: found {pattern}, expected, by name or pattern, heads of this run: "
+                f"{', '.join(own)}."
+            )
+        if head not in theirs:
+            raise ValueError(
+                f"init_heads[{pattern}]: found {head}, expected a head of {hparams['init_from']}: "
+                f"{', '.join(theirs)}."
+            )
+        for name in _with_those_that_share(names, own, hparams):
+            if found.setdefault(name, head) != head:
+                raise ValueError(
+                    f"init_heads: found both {found[name]} and {head} for {name}, expected one "
+                    "(heads that share a decoder start from the same)."
+                )
+    return found
+
+
+def _with_those_that_share(names: list[str], own: list[str], hparams: Mapping) -> list[str]:
+    tasks = {name.partition("/")[0] for name in names}
+    shared = [f"{task}/*" for task in tasks if _decoder(hparams, task) == SHARED]
+    return matching(own, [*names, *shared])
+
+
+def _decoder(settings: Mapping[str, Any], task: str) -> str:
+    return settings.get(f"{task}_decoder", SEPARATE)
 
 
 def adopt_tokenizers(hparams: Mapping[str, Any]) -> None:
@@ -53,10 +110,8 @@ def adopt_tokenizers(hparams: Mapping[str, Any]) -> None:
         return
     earlier = {
         name: path
-        for name, path in _earlier_tokenizers(hparams["init_from"]).items()
-        if path.is_file()
-        and name in text_objectives(hparams)
-        and path.name == tokenizer_path(hparams, name).name
+        for name, path in _earlier_tokenizers(hparams).items()
+        if path.is_file() and path.name == tokenizer_path(hparams, name).name
     }
     adopted = {tokenizer_path(hparams, name): path for name, path in earlier.items()}
     adopted = {own: path for own, path in adopted.items() if not own.exists()}
@@ -89,11 +144,13 @@ def _check_coverage(name: str, path: Path, sentences: list[str]) -> None:
     print(f"{text}{letters}.")
 
 
-def _earlier_tokenizers(init_from: str) -> dict[str, Path]:
-    """The file of every objective of the earlier run that produces text."""
-    run = _run_of(Path(init_from))
+def _earlier_tokenizers(hparams: Mapping[str, Any]) -> dict[str, Path]:
+    """By this run's objectives, the file of the head that each starts from, if there is one."""
+    run = _run_of(Path(hparams["init_from"]))
     settings = {**run.settings, "tokenizer_folder": run.tokenizers}
-    return {name: tokenizer_path(settings, name) for name in text_objectives(settings)}
+    theirs, given = text_objectives(settings), heads_given(hparams)
+    heads = {name: given.get(name, name) for name in text_objectives(hparams)}
+    return {name: tokenizer_path(settings, head) for name, head in heads.items() if head in theirs}
 
 
 def _languages(init_from: str) -> list[str]:
@@ -105,29 +162,31 @@ def start_from_earlier_run(hparams: Mapping[str, Any]) -> None:
     """With ``init_from``: its encoder and heads, unless this run has checkpoints of its own.
 
     A head means something only with the vocabulary that it was trained with: it is taken over if
-    this run has the same, else it starts new.
+    this run has the same, else it starts new; of one that ``init_heads`` gives, the decoder is taken
+    over in any case, and what depends on the vocabulary starts new.
     """
     if not hparams["init_from"] or hparams["checkpointer"].find_checkpoint() is not None:
         return
-    checkpoint = _checkpoint_of(hparams["init_from"])
-    earlier = _earlier_tokenizers(hparams["init_from"])
+    checkpoint, given = _checkpoint_of(hparams["init_from"]), heads_given(hparams)
     other = [
         name
-        for name in text_objectives(hparams)
-        if name in earlier and not _same(earlier[name], tokenizer_path(hparams, name))
+        for name, path in _earlier_tokenizers(hparams).items()
+        if not _same(path, tokenizer_path(hparams, name))
     ]
     if identifies_language(hparams) and hparams["languages"] != _languages(hparams["init_from"]):
         other.append("lid")
-    if other:
-        _print(f"Heads of another vocabulary than this run's start new: {', '.join(other)}.")
+    new = [name for name in other if name not in given]
+    if new:
+        _print(f"Heads of another vocabulary than this run's start new: {', '.join(new)}.")
     theirs = _run_of(Path(hparams["init_from"])).settings
     for task in ("asr", "st"):
-        key = f"{task}_decoder"
-        found, own = (each.get(key, "separate") for each in (theirs, hparams))
+        found, own = _decoder(theirs, task), _decoder(hparams, task)
         if found != own:
-            _print(f"Heads of {task} start new: {key} was {found}, is now {own}.")
-            other += [name for name in hparams["objectives"] if name.startswith(f"{task}/")]
-    take_over(checkpoint, hparams["encoder"], hparams["objectives"], other)
+            names = matching(hparams["objectives"], [f"{task}/*"])
+            other += names
+            if not given.keys() >= set(names):
+                _print(f"Heads of {task} start new: {task}_decoder was {found}, is now {own}.")
+    take_over(checkpoint, hparams["encoder"], hparams["objectives"], other, given)
 
 
 def _same(theirs: Path, own: Path) -> bool:
@@ -135,7 +194,11 @@ def _same(theirs: Path, own: Path) -> bool:
 
 
 def take_over(
-    checkpoint: Path, encoder: nn.Module, objectives: nn.ModuleDict, new: Container[str] = ()
+    checkpoint: Path,
+    encoder: nn.Module,
+    objectives: nn.ModuleDict,
+    other: Container[str] = (),
+    given: Mapping[str, str] | None = None,
 ) -> list[str]:
     """Take over the encoder, and the heads that are there, from a checkpoint of an earlier run.
 
@@ -149,8 +212,11 @@ def take_over(
         This run's encoder.
     objectives : ModuleDict
         This run's objectives by name.
-    new : list of str
-        Objectives whose heads start new though the checkpoint has them.
+    other : list of str
+        Objectives of another vocabulary, or kind of decoder, than the checkpoint's.
+    given : dict
+        By objective, the head to start from in place of the one of its own name; of `other`'s, the
+        decoder alone.
 
     Returns
     -------
@@ -170,19 +236,32 @@ def take_over(
     for name, tensor in _load(checkpoint / "objectives.ckpt").items():
         head, _, rest = name.partition(".")
         heads.setdefault(head, {})[rest] = tensor
-    known = [name for name in objectives if name in heads and name not in new]
-    for name in known:
-        title = f"{checkpoint}/objectives.ckpt, {name}"
-        transfer = transfer_parameters(objectives[name], heads[name], title)
-        _print(transfer.report(title))
+    given = given or {}
+    names = [name for name in objectives if name in given or name not in other]
+    origins = {name: given.get(name, name) for name in names if given.get(name, name) in heads}
+    for name, head in origins.items():
+        objective, state = objectives[name], heads[head]
+        title = f"{checkpoint}/objectives.ckpt, {head}"
+        if name in given:
+            title = f"init_heads, {name}: {title}"
+        if name in other:
+            title, state = f"{title}, for another vocabulary", _without_vocabulary(objective, state)
+        _print(transfer_parameters(objective, state, title).report(title))
+    known = list(origins)
     fresh = [name for name in objectives if name not in known]
-    left = [name for name in heads if name not in known]
+    left = [name for name in heads if name not in origins.values()]
     _print(f"New heads: {', '.join(fresh) or 'none'}. Left out: {', '.join(left) or 'none'}.")
     loaded = {parameter for name in known for parameter in objectives[name].parameters()}
     sharing = [name for name in fresh if not loaded.isdisjoint(objectives[name].parameters())]
     if sharing:
         _print(f"With a decoder that was loaded, for they share it: {', '.join(sharing)}.")
     return known
+
+
+def _without_vocabulary(objective: nn.Module, state: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """A head but for the parts whose rows are tokens."""
+    parts = getattr(objective, "of_vocabulary", ())
+    return {name: tensor for name, tensor in state.items() if name.partition(".")[0] not in parts}
 
 
 def _run_of(init_from: Path) -> RunFolder:

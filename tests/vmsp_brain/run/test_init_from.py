@@ -1,5 +1,6 @@
 """What a run takes over from an earlier one means the same in both, and is said."""
 
+import re
 from pathlib import Path
 
 import pytest
@@ -130,4 +131,87 @@ def test_a_run_without_a_validated_epoch_is_refused(manifests, earlier, tmp_path
 def test_what_is_no_run_is_refused_before_the_corpus_is_prepared(manifests, tmp_path):
     _, hparams = experiment_of(tmp_path / "run", manifests, f"--init_from={manifests}")
     with pytest.raises(FileNotFoundError, match=r"manifests0 is neither a run's output_folder"):
+        check_earlier_run(hparams)
+
+
+def tensors(state: dict, head: str) -> dict[str, torch.Tensor]:
+    return {n.removeprefix(f"{head}."): t for n, t in state.items() if n.startswith(f"{head}.")}
+
+
+PAIRS = ("--languages=[en, de, es]", "--pairs=[es-en, es-de, de-en]", "--st_vocabulary=separate")
+
+
+@pytest.mark.parametrize("decoder", ["separate", "shared"])
+def test_decoders_start_from_those_of_other_heads(manifests, earlier, tmp_path, capsys, decoder):
+    """Of another vocabulary all but what its tokens mean; of the same, all."""
+    options = [*PAIRS, f"--st_decoder={decoder}", "--init_heads={st/*: asr/en, asr/es: asr/de}"]
+    if decoder == "shared":
+        options += ["--st_vocabulary=joint", "--pairs=[es-en, de-en]"]
+    hparams = started(tmp_path / "run", manifests, earlier, *options)
+    printed = capsys.readouterr().out
+    saved = torch.load(
+        RunFolder(earlier).checkpoints / "CKPT+epoch_2" / "objectives.ckpt", weights_only=True
+    )
+    own = hparams["objectives"].state_dict()
+    for name in (f"st/{pair}" for pair in hparams["pairs"]):
+        assert f"init_heads, {name}: " in printed
+        found, theirs = tensors(own, name), tensors(saved, "asr/en")
+        taken = {n for n, t in found.items() if n in theirs and torch.equal(t, theirs[n])}
+        assert {n for n in taken if n.startswith("decoder.")} == {
+            n for n in theirs if n.startswith("decoder.")
+        }
+        assert not any(n.endswith("weight") for n in taken if not n.startswith("decoder."))
+    assert re.search(r"stay as they were: embedding.*, decoder.layers \(", printed), "it has more"
+    assert {"asr/en", "asr/de"} <= loaded_heads(
+        hparams, RunFolder(earlier).checkpoints / "CKPT+epoch_2"
+    )
+
+
+def test_a_head_of_the_same_vocabulary_is_taken_whole(manifests, earlier, tmp_path):
+    """From another pair's: the vocabulary of English comes with it."""
+    hparams = started(
+        tmp_path / "run", manifests, earlier, "--languages=[en, es]", "--pairs=[es-en]",
+        "--init_heads={st/es-en: st/it-en}",
+    )  # fmt: skip
+    joint = Path(hparams["tokenizer_folder"]) / "st_joint.model"
+    assert joint.read_bytes() == (RunFolder(earlier).tokenizers / "st_joint.model").read_bytes()
+    checkpoint = RunFolder(earlier).checkpoints / "CKPT+epoch_2"
+    saved = torch.load(checkpoint / "objectives.ckpt", weights_only=True)
+    found = tensors(hparams["objectives"].state_dict(), "st/es-en")
+    assert found
+    assert all(torch.equal(found[n], t) for n, t in tensors(saved, "st/it-en").items())
+
+
+@pytest.mark.parametrize(
+    ("given", "message"),
+    [
+        (
+            "{st/fr-*: asr/en}",
+            r"init_heads: found st/fr-\*, expected, by name or pattern, heads of",
+        ),
+        (
+            "{st/*: asr/fr}",
+            r"init_heads\[st/\*\]: found asr/fr, expected a head of .*asr/en, asr/de",
+        ),
+        ("{st/*: asr/en, st/de-en: asr/de}", "found both asr/en and asr/de for st/de-en"),
+    ],
+)
+def test_heads_that_are_not_there_are_named(manifests, earlier, tmp_path, given, message):
+    with pytest.raises(ValueError, match=message):
+        started(
+            tmp_path / "run", manifests, earlier, "--languages=[en, de]", "--pairs=[de-en]",
+            f"--init_heads={given}",
+        )  # fmt: skip
+
+
+def test_heads_that_share_a_decoder_start_from_one(manifests, earlier, tmp_path):
+    options = ["--languages=[en, de, it]", "--pairs=[de-en, it-en]", "--st_decoder=shared"]
+    given = "--init_heads={st/de-en: asr/de, st/it-en: asr/it}"
+    with pytest.raises(ValueError, match="heads that share a decoder start from the same"):
+        started(tmp_path / "run", manifests, earlier, *options, given)
+
+
+def test_heads_of_no_run_are_refused(manifests, tmp_path):
+    _, hparams = experiment_of(tmp_path / "run", manifests, "--init_heads={st/*: asr/en}")
+    with pytest.raises(ValueError, match="init_heads: found .* without init_from"):
         check_earlier_run(hparams)

@@ -122,7 +122,7 @@ def _problems_at(path: tuple[str, ...], value: Any, there: Any) -> Iterator[str]
     name = _name(path)
     option = OPTIONS.get(name)
     found = f"--{name}: found {shown(value)}"
-    if isinstance(there, dict) and isinstance(value, dict):
+    if isinstance(there, dict) and isinstance(value, dict) and not option:
         if _is_object(value):  # HyperPyYAML would keep the file's, and change its arguments
             yield f"{found}, but the file has another object there. Write a file with a base."
         for key, part in value.items():
@@ -133,11 +133,11 @@ def _problems_at(path: tuple[str, ...], value: Any, there: Any) -> Iterator[str]
                 yield f"--{name}: there is no {key} in it. {nearest(str(key), _keys(path, there))}"
     elif _is_object(value):
         return
-    elif isinstance(there, dict):
+    elif isinstance(there, dict) and not option:
         yield f"{found}, expected some of its keys, such as {{{_keys(path, there)[0]}: VALUE}}."
     elif option and not option.fits(value):
         yield _problem(f"--{name}", value, option, there)
-    elif isinstance(value, dict) and there is not _ABSENT:
+    elif isinstance(value, dict) and not option and there is not _ABSENT:
         yield f"{found}, but the file has {shown(there)} there, which has no keys."
 
 

@@ -13,7 +13,16 @@ from typing import Any
 import torch
 
 from vmsp_brain.names import split_pair
-from vmsp_brain.run.options.kinds import Choice, Flag, Kind, ListOf, Number, Text, Whole
+from vmsp_brain.run.options.kinds import (
+    Choice,
+    Flag,
+    Kind,
+    ListOf,
+    MappingOf,
+    Number,
+    Text,
+    Whole,
+)
 
 
 @dataclass(frozen=True)
@@ -156,6 +165,14 @@ _PATHS = (
         FOLDER,
         "The output_folder of an earlier run to start from.",
         null="from scratch",
+    ),
+    Option(
+        "init_heads",
+        MappingOf(
+            Text("", "st/*"), Text("", "asr/en"), "this run's heads to those of init_from's run"
+        ),
+        "Heads of init_from's run that heads of this run, by name or pattern, start from, in place "
+        "of those of the same name.",
     ),
     Option("train_log", FOLDER, "A text file with a line per epoch."),
 )

@@ -201,3 +201,40 @@ class ListOf:
             and len(set(value)) == len(value)
             and (self.may_be_empty or bool(value))
         )
+
+
+@dataclass(frozen=True)
+class MappingOf:
+    """A mapping whose keys and values are of two kinds.
+
+    Example
+    -------
+    >>> heads = MappingOf(Text("", "st/*"), Text("", "asr/en"), "names")
+    >>> heads.expected, heads.example, heads.fits({"st/*": 1})
+    ('a mapping of names', {'st/*': 'asr/en'}, False)
+    """
+
+    key: Kind
+    value: Kind
+    plural: str
+
+    @property
+    def expected(self) -> str:
+        """See `Kind`."""
+        return f"a mapping of {self.plural}"
+
+    @property
+    def example(self) -> dict:
+        """See `Kind`."""
+        return {self.key.example: self.value.example}
+
+    @property
+    def schema(self) -> dict[str, Any]:
+        """See `Kind`."""
+        return {"type": "object", "additionalProperties": self.value.schema}
+
+    def fits(self, value: Any) -> bool:
+        """See `Kind`."""
+        return isinstance(value, dict) and all(
+            self.key.fits(key) and self.value.fits(item) for key, item in value.items()
+        )

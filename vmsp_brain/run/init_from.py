@@ -62,7 +62,8 @@ def heads_given(hparams: Mapping[str, Any]) -> dict[str, str]:
             f"init_heads: found {dict(given)} without init_from, the run whose heads they are. "
             "Give --init_from too."
         )
-    own, found = text_objectives(hparams), {}
+    found: dict[str, str] = {}
+    own = text_objectives(hparams)
     theirs = text_objectives(_run_of(Path(hparams["init_from"])).settings) if given else []
     for pattern, head in given.items():
         names = matching(own, [pattern])
@@ -162,8 +163,8 @@ def start_from_earlier_run(hparams: Mapping[str, Any]) -> None:
     """With ``init_from``: its encoder and heads, unless this run has checkpoints of its own.
 
     A head means something only with the vocabulary that it was trained with: it is taken over if
-    this run has the same, else it starts new; of one that ``init_heads`` gives, the decoder is taken
-    over in any case, and what depends on the vocabulary starts new.
+    this run has the same, else it starts new; of one that ``init_heads`` gives, the decoder's
+    layers are taken over in any case.
     """
     if not hparams["init_from"] or hparams["checkpointer"].find_checkpoint() is not None:
         return

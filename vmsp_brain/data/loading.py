@@ -93,6 +93,7 @@ def load_data(hparams: Mapping[str, Any], tokenizers: Mapping[str, Tokenizer]) -
         batching,
         steps=steps_of_one_pass(labelled, process["world_size"]),
         seed=hparams["seed"],
+        curriculum_epochs=hparams["curriculum_epochs"],
         **process,
     )
     dev_durations = _durations({**dev, **({"ssl": ssl["dev"]} if ssl["dev"] else {})})
@@ -138,7 +139,7 @@ def _batching(
             for source, size in sizes.items()
         }
     return {
-        source: FixedBatches(len(durations[source]), max(1, round(size)))
+        source: FixedBatches(len(durations[source]), max(1, round(size)), durations[source])
         for source, size in sizes.items()
     }
 

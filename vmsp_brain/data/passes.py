@@ -3,6 +3,10 @@
 A source is read in passes, each a new random order of its utterances. A pass comes in steps, and a
 step in as many batches as it has parts (the draws of all processes). No utterance is in two batches
 of a pass; those that are too few at its end to give every part one wait for the next pass.
+
+An ascending pass comes in the order of durations, shortest first (SortaGrad: Amodei et al., Deep
+Speech 2, 2016). Random in it are the order of equal durations, and which part of a step has which
+batch, so that its draws are as alike as those of another pass.
 """
 
 import math
@@ -23,7 +27,9 @@ class Batching(Protocol):
     def steps(self, parts: int) -> int:
         """Steps in which all utterances are read once."""
 
-    def one_pass(self, rng: np.random.Generator, parts: int) -> Iterator[list[Sequence[int]]]:
+    def one_pass(
+        self, rng: np.random.Generator, parts: int, ascending: bool = False
+    ) -> Iterator[list[Sequence[int]]]:
         """The steps of a pass, each a batch of indices for every part."""
 
 
@@ -36,6 +42,8 @@ class FixedBatches:
         Utterances of the source.
     batch_size : int
         Utterances in a batch.
+    durations : list of float, optional
+        Of the utterances, in seconds, for ascending passes; if not given, all are alike.
 
     Raises
     ------
@@ -49,11 +57,14 @@ class FixedBatches:
     [[2, 2]]
     """
 
-    def __init__(self, size: int, batch_size: int) -> None:
+    def __init__(
+        self, size: int, batch_size: int, durations: Sequence[float] | None = None
+    ) -> None:
         if batch_size < 1:
             raise ValueError(f"batch_size: found {batch_size}, expected 1 or more.")
         self.size = size
         self.batch_size = batch_size
+        self.durations = np.zeros(size) if durations is None else np.asarray(durations)
 
     def __len__(self) -> int:
         return self.size
@@ -62,13 +73,18 @@ class FixedBatches:
         """Steps in which all utterances are read once."""
         return math.ceil(self.size / (parts * self.batch_size))
 
-    def one_pass(self, rng: np.random.Generator, parts: int) -> Iterator[list[Sequence[int]]]:
+    def one_pass(
+        self, rng: np.random.Generator, parts: int, ascending: bool = False
+    ) -> Iterator[list[Sequence[int]]]:
         """The steps of a pass; what the last one has is dealt evenly."""
         order = rng.permutation(self.size)
+        if ascending:
+            order = order[np.argsort(self.durations[order], kind="stable")]
         step_size = parts * self.batch_size
         for start in range(0, self.size, step_size):
             chosen = order[start : start + step_size]
             if len(chosen) >= parts:
+                chosen = rng.permutation(chosen) if ascending else chosen
                 yield [part.tolist() for part in np.array_split(chosen, parts)]
 
 
@@ -116,6 +132,7 @@ class DynamicBatches:
                 f"{num_buckets}, {max_batch_ex}; expected seconds above 0, then 1 or more."
             )
         self.size = len(durations)
+        self.durations = durations
         self.sampler = DynamicBatchSampler(
             range(self.size),
             max_batch_length,
@@ -132,14 +149,19 @@ class DynamicBatches:
         """Steps in which all utterances are read once; the same for every pass."""
         return math.ceil(len(self.sampler) / parts)
 
-    def one_pass(self, rng: np.random.Generator, parts: int) -> Iterator[list[Sequence[int]]]:
+    def one_pass(
+        self, rng: np.random.Generator, parts: int, ascending: bool = False
+    ) -> Iterator[list[Sequence[int]]]:
         """The steps of a pass."""
         self.sampler.set_epoch(int(rng.integers(2**62)))
         # Without islice it would shuffle once more at its end, for nothing.
         batches = list(islice(self.sampler, len(self.sampler)))
+        if ascending:
+            batches.sort(key=lambda batch: max(self.durations[index] for index in batch))
         whole = len(batches) // parts * parts
         for start in range(0, whole, parts):
-            yield batches[start : start + parts]
+            step = batches[start : start + parts]
+            yield [step[number] for number in rng.permutation(parts)] if ascending else step
         rest = _halved(batches[whole:], parts)
         if rest:
             yield [rest[number] for number in rng.permutation(parts)]

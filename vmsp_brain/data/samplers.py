@@ -36,6 +36,8 @@ class MultilingualSampler(Sampler):
         Of the order.
     rank, world_size : int
         This process and their number; the processes' shares are disjoint.
+    curriculum_epochs : int
+        In so many epochs at the beginning, passes are ascending.
 
     Raises
     ------
@@ -57,12 +59,14 @@ class MultilingualSampler(Sampler):
         seed: int,
         rank: int = 0,
         world_size: int = 1,
+        curriculum_epochs: int = 0,
     ) -> None:
         self.sources = dict(sources)
         self.steps = steps
         self.seed = seed
         self.rank = rank
         self.world_size = world_size
+        self.curriculum_epochs = curriculum_epochs
         self.epoch = 1
         for source, batching in self.sources.items():
             if len(batching) < DRAWS * world_size:
@@ -87,8 +91,9 @@ class MultilingualSampler(Sampler):
         """This process's keys of one source, step after step, without end."""
         rng = np.random.default_rng([self.seed, self.epoch, number])
         share = slice(self.rank * DRAWS, (self.rank + 1) * DRAWS)
+        parts, ascending = DRAWS * self.world_size, self.epoch <= self.curriculum_epochs
         while True:
-            for step in self.sources[source].one_pass(rng, DRAWS * self.world_size):
+            for step in self.sources[source].one_pass(rng, parts, ascending):
                 yield [
                     (draw, source, int(index))
                     for draw, batch in enumerate(step[share])

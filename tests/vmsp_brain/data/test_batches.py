@@ -1,7 +1,7 @@
 """Two disjoint draws of every source in every step; every utterance once in evaluation."""
 
 from collections import Counter
-from itertools import islice
+from itertools import islice, pairwise
 
 import numpy as np
 import pytest
@@ -32,9 +32,9 @@ def dynamic(sizes=SIZES) -> dict[str, Batching]:
 
 
 def sampler(
-    steps=20, seed=7, epoch=1, sizes=SIZES, rank=0, world_size=1, cut=fixed
+    steps=20, seed=7, epoch=1, sizes=SIZES, rank=0, world_size=1, cut=fixed, curriculum=0
 ) -> MultilingualSampler:
-    made = MultilingualSampler(cut(sizes), steps, seed, rank, world_size)
+    made = MultilingualSampler(cut(sizes), steps, seed, rank, world_size, curriculum)
     made.set_epoch(epoch)
     return made
 
@@ -104,6 +104,25 @@ def test_steps_of_one_pass_read_the_source_that_needs_most_once():
     read = [index for batch in sampler(steps, sizes=sizes) for index in indices(batch, "en")]
     assert sorted(read) == list(range(48))
     assert steps_of_one_pass(fixed(sizes).values(), world_size=2) == 4
+
+
+def test_a_curriculum_goes_from_short_to_long_in_its_epochs_alone():
+    shares = [
+        sampler(steps=5, epoch=2, rank=rank, world_size=2, cut=dynamic, curriculum=2)
+        for rank in range(2)
+    ]
+    for source, cut in dynamic().items():
+        longest = []
+        for batches in zip(*shares, strict=True):
+            drawn = [index for batch in batches for index in indices(batch, source)]
+            assert len(drawn) == len(set(drawn))
+            longest.append(max(cut.durations[index] for index in drawn))
+        passes = 1 + sum(before > after for before, after in pairwise(longest))
+        assert passes <= 1 + 5 // cut.steps(4), source
+    resumed = islice(sampler(steps=5, epoch=2, cut=dynamic, curriculum=2), 3, None)
+    assert list(resumed) == list(sampler(steps=5, epoch=2, cut=dynamic, curriculum=2))[3:]
+    after = list(sampler(epoch=3, cut=dynamic, curriculum=2))
+    assert after == list(sampler(epoch=3, cut=dynamic))
 
 
 def test_a_small_source_starts_again_with_every_pass():

@@ -47,6 +47,29 @@ def test_only_what_is_not_there_is_refused(tmp_path):
         )  # fmt: skip
 
 
+@pytest.mark.parametrize("dynamic", [False, True])
+def test_an_epoch_of_the_curriculum_goes_from_short_to_long(tmp_path, dynamic):
+    write_manifests(tmp_path / "manifests", ["es"])
+    path = tmp_path / "manifests" / "es_train.csv"
+    header, *rows = path.read_text().splitlines()
+    seconds = [0.5 + 0.1 * (7 * number % len(rows)) for number in range(len(rows))]
+    timed = [row.replace(",0.5,", f",{own:.1f},") for row, own in zip(rows, seconds, strict=True)]
+    path.write_text("\n".join([header, *timed]) + "\n")
+    hparams = make_untrained_run(
+        tmp_path / "run", tmp_path / "manifests", "--languages=[es]", "--pairs=[es-en]",
+        "--curriculum_epochs=1",
+    )  # fmt: skip
+    hparams |= {"num_workers": 0, "dynamic_batching": dynamic, "max_batch_length": 4.0}
+    data = load_data(hparams, load_tokenizers(hparams))["train"]
+    sampler = data.loader_kwargs["batch_sampler"]
+    ascends = {}
+    for epoch in (1, 2):
+        sampler.set_epoch(epoch)
+        longest = [max(seconds[i] for _, name, i in keys if name == "es") for keys in sampler]
+        ascends[epoch] = longest == sorted(longest)
+    assert ascends == {1: True, 2: False}
+
+
 def test_views_are_compared_in_training_batches_alone_and_need_an_augmentation(tmp_path):
     write_manifests(tmp_path / "manifests", ["es"])
     hparams = make_untrained_run(

@@ -1,6 +1,7 @@
 """How a source is cut: passes, durations, padding, temperature."""
 
 import math
+from itertools import pairwise
 
 import numpy as np
 import pytest
@@ -15,8 +16,8 @@ def dynamic(length=60.0, buckets=20, most=64, durations=DURATIONS) -> DynamicBat
     return DynamicBatches(durations, length, buckets, most)
 
 
-def one_pass(batching: Batching, parts: int = 2, seed: int = 0) -> list:
-    return list(batching.one_pass(np.random.default_rng(seed), parts))
+def one_pass(batching: Batching, parts: int = 2, seed: int = 0, ascending=False) -> list:
+    return list(batching.one_pass(np.random.default_rng(seed), parts, ascending))
 
 
 def flat(steps: list) -> list[int]:
@@ -24,37 +25,58 @@ def flat(steps: list) -> list[int]:
 
 
 CUTS = [
-    FixedBatches(500, 16),
+    FixedBatches(500, 16, DURATIONS),
     FixedBatches(500, 7),
     dynamic(),
     dynamic(length=20.0),
     dynamic(most=3),
 ]
+in_both_orders = pytest.mark.parametrize("ascending", [False, True])
 
 
+@in_both_orders
 @pytest.mark.parametrize("batching", CUTS)
 @pytest.mark.parametrize("parts", [1, 2, 6, 16])
-def test_a_pass_has_every_utterance_once_but_for_fewer_than_one_per_part(batching, parts):
-    read = flat(one_pass(batching, parts))
+def test_a_pass_has_every_utterance_once_but_for_fewer_than_one_per_part(
+    batching, parts, ascending
+):
+    read = flat(one_pass(batching, parts, ascending=ascending))
     assert len(read) == len(set(read)) > 500 - parts
     assert set(read) <= set(range(500))
 
 
+@in_both_orders
 @pytest.mark.parametrize("batching", CUTS)
 @pytest.mark.parametrize("parts", [1, 2, 6, 16])
-def test_every_step_has_a_batch_for_every_part(batching, parts):
-    steps = one_pass(batching, parts)
+def test_every_step_has_a_batch_for_every_part(batching, parts, ascending):
+    steps = one_pass(batching, parts, ascending=ascending)
     assert all(len(step) == parts and all(len(batch) for batch in step) for step in steps)
     assert batching.steps(parts) - 1 <= len(steps) <= batching.steps(parts)
 
 
+@in_both_orders
 @pytest.mark.parametrize("batching", CUTS)
-def test_passes_are_random_and_come_from_the_generator_alone(batching):
-    first = [list(batch) for step in one_pass(batching) for batch in step]
-    again = [list(batch) for step in one_pass(batching) for batch in step]
-    other = [list(batch) for step in one_pass(batching, seed=1) for batch in step]
+def test_passes_are_random_and_come_from_the_generator_alone(batching, ascending):
+    def batches(seed: int) -> list[list[int]]:
+        steps = one_pass(batching, seed=seed, ascending=ascending)
+        return [list(batch) for step in steps for batch in step]
+
+    first, again, other = (batches(seed) for seed in (0, 0, 1))
     assert first == again != other
     assert sorted(flat([first])) == sorted(flat([other]))
+
+
+@pytest.mark.parametrize("batching", [FixedBatches(500, 16, DURATIONS), dynamic()])
+@pytest.mark.parametrize("parts", [1, 2, 6])
+def test_an_ascending_pass_goes_from_the_shortest_to_the_longest(batching, parts):
+    def longest(ascending: bool) -> list[list[float]]:
+        steps = one_pass(batching, parts, ascending=ascending)
+        return [[max(DURATIONS[batch]) for batch in step] for step in steps]
+
+    ascending = longest(ascending=True)[:-1]  # but for what is left
+    assert len(ascending) > 2
+    assert all(max(step) <= max(following) for step, following in pairwise(ascending))
+    assert ascending[0] < longest(ascending=False)[0]
 
 
 @pytest.mark.parametrize(("length", "most"), [(60.0, 64), (20.0, 64), (60.0, 5)])
@@ -80,9 +102,12 @@ def test_dynamic_batches_have_little_padding():
     assert padding(dynamic()) < 0.1 < 0.5 < padding(FixedBatches(500, 16))
 
 
-def test_both_draws_are_alike():
+@in_both_orders
+@pytest.mark.parametrize("batching", [FixedBatches(500, 16, DURATIONS), dynamic()])
+def test_both_draws_are_alike(batching, ascending):
     """What a draw is, long utterances or short ones, does not depend on which draw it is."""
-    steps = [step for seed in range(40) for step in one_pass(dynamic(), seed=seed)]
+    passes = [one_pass(batching, seed=seed, ascending=ascending) for seed in range(40)]
+    steps = [step for own in passes for step in own]
     first, second = (np.array([DURATIONS[step[draw]].mean() for step in steps]) for draw in (0, 1))
     error = np.std(first - second) / math.sqrt(len(steps))
     assert abs(np.mean(first - second)) < 4 * error

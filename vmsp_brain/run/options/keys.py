@@ -254,6 +254,11 @@ _TRAINING = (
         Number(above=0, infinite="batches of all languages are equal"),
         "How often small languages are read again; at 1 never.",
     ),
+    Option(
+        "curriculum_epochs",
+        Whole(least=0),
+        "Epochs at the beginning in which short utterances come before long ones.",
+    ),
     Option("valid_batch_size", SOME, "Utterances in a batch of an evaluation.", may_change=True),
     Option("decode_every", SOME, "Epochs between validations that decode.", may_change=True),
     Option("grad_accumulation_factor", SOME, "Micro-batches per step."),

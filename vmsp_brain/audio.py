@@ -2,6 +2,7 @@
 
 import functools
 import math
+from pathlib import Path
 
 import numpy as np
 import torchaudio
@@ -16,6 +17,9 @@ SHORTEST = 0.025
 
 SILENCE = 1e-4
 """Amplitude, of at most 1, that is nothing but silence: three steps of 16 bit."""
+
+SUFFIXES = (".wav", ".flac", ".mp3")
+"""Of the files that are taken from a folder, in upper or lower case."""
 
 _REPAIR = (
     "Put the file back as it was, or prepare the corpus again without it (remove preparation.json "
@@ -41,6 +45,29 @@ def load_audio(wav: str) -> Tensor:
     if not waveform.isfinite().all():
         raise ValueError(f"{wav} has samples that are infinite or no numbers (NaN). {_REPAIR}")
     return waveform
+
+
+def audio_files(folder: str | Path, key: str) -> list[Path]:
+    """The audio files in a folder, and in those in it, in an order of their names.
+
+    Arguments
+    ---------
+    folder : Path
+        The folder.
+    key : str
+        What it is given by, for messages.
+
+    Raises
+    ------
+    FileNotFoundError
+        If it is not there, or holds no audio.
+    """
+    if not Path(folder).is_dir():
+        raise FileNotFoundError(f"{key}: {folder} is not a folder.")
+    found = [path for path in sorted(Path(folder).rglob("*")) if path.suffix.lower() in SUFFIXES]
+    if not found:
+        raise FileNotFoundError(f"{key}: found no {', '.join(SUFFIXES)} in {folder} or below.")
+    return found
 
 
 def mono_at_model_rate(waveform: Tensor, rate: int) -> Tensor:

@@ -18,6 +18,7 @@ from torch import Tensor, nn
 from vmsp_brain import processes
 from vmsp_brain.data.batches import MultilingualBatch
 from vmsp_brain.data.tokenizers import Tokenizer
+from vmsp_brain.data.wav_augment import augment_waveforms
 from vmsp_brain.encoders.compilation import compile_layers
 from vmsp_brain.encoders.interface import check_layers
 from vmsp_brain.method.conflict import Conflicts
@@ -50,9 +51,8 @@ class VMSPBrain(AveragingBrain):
     the encoder's ``.grad``. With gradient accumulation the rows are averaged over the micro-batches
     first, which is the step of one batch of that size.
 
-    Between processes, the Gramians are averaged (or G λ, or sketched rows, see
-    `GradientStep.gramians`), so that λ is the same everywhere, and the combined gradient is
-    averaged. Each evaluates its share of the batches; the results are of all.
+    Between processes, the Gramians (or G λ, or sketched rows, see `GradientStep.gramians`) and the
+    combined gradient are averaged: λ is the same everywhere. Each evaluates its share of batches.
 
     Arguments
     ---------
@@ -70,7 +70,7 @@ class VMSPBrain(AveragingBrain):
         `GradientStep` of the hierarchy and the encoder's layers), ``decode_every`` (epochs from one
         validation that decodes to the next), ``valid_search`` and ``test_search`` (keyword
         arguments of the objectives' ``search``), ``checkpoints_to_keep`` (so many of the best and
-        of the last), ``train_logger``, ``tensorboard_logger``.
+        of the last), ``train_logger``, ``tensorboard_logger`` and, if wanted, ``wav_augment``.
     run_opts, checkpointer, ...
         As for SpeechBrain's Brain.
     """
@@ -95,8 +95,7 @@ class VMSPBrain(AveragingBrain):
             name: [parameter for parameter in objective.parameters() if parameter.requires_grad]
             for name, objective in self.modules.objectives.items()
         }
-        self.train_losses = RunningMeans()
-        self.products = EpochProducts()
+        self.train_losses, self.products = RunningMeans(), EpochProducts()
         self.cost = EpochCost()
         self.monitor = Monitor(self.hparams)
         if checkpointer is not None:
@@ -141,6 +140,7 @@ class VMSPBrain(AveragingBrain):
         objectives = [objective for objective in heard if has_targets(objective, part)]
         if not objectives:
             return {}
+        augment_waveforms(part, getattr(self.hparams, "wav_augment", None))
         started = self.gradient.forward(draw, len(objectives), *scales, inner_layers(objectives))
         with self.training_ctx, started as forward:
             frames = encode(self.modules.encoder, objectives, part)

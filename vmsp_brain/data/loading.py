@@ -20,6 +20,7 @@ from vmsp_brain.data.manifests import (
 from vmsp_brain.data.passes import Batching, DynamicBatches, FixedBatches, tempered
 from vmsp_brain.data.samplers import EvaluationSampler, MultilingualSampler, steps_of_one_pass
 from vmsp_brain.data.tokenizers import Tokenizer
+from vmsp_brain.data.wav_augment import slowest
 
 UNLABELLED = "unlabelled"
 """The source of audio without text, which joins the corpus's audio in the batches for SSL."""
@@ -66,8 +67,10 @@ def load_data(hparams: Mapping[str, Any], tokenizers: Mapping[str, Tokenizer]) -
     train = read_manifests(hparams, "train")
     dev = read_manifests(hparams, "dev")
     test = read_manifests(hparams, "test")
-    for split, utterances in (("train", train), ("dev", dev), ("test", test)):
-        _check_durations(utterances, split, hparams["encoder"].max_seconds)
+    longest = hparams["encoder"].max_seconds
+    for split, utterances in (("dev", dev), ("test", test)):
+        _check_durations(utterances, split, longest)
+    _check_durations(train, "train", longest * slowest(hparams["wav_augment"]))
     heard = {source for each in hparams["objectives"].values() for source in each.sources}
     self_supervised = "ssl" in heard
     if hparams["unlabelled_folders"] and not self_supervised:
@@ -217,9 +220,10 @@ def _check_durations(utterances: Utterances, split: str, max_seconds: float) -> 
         if too_long:
             raise ValueError(
                 f"{language}, {split}: {too_long} utterances are longer than the "
-                f"{max_seconds:.1f} s that the encoder takes, the longest is of "
-                f"{max(seconds):.1f} s. Lower max_duration (training rows), remove the rows from "
-                "the corpus (others), or take another encoder."
+                f"{max_seconds:.1f} s that the encoder takes (at the slowest of the speeds of "
+                f"wav_augment, if there are any), the longest is of {max(seconds):.1f} s. Lower "
+                "max_duration (training rows), remove the rows from the corpus (others), or take "
+                "another encoder."
             )
 
 

@@ -1,5 +1,6 @@
 """A Brain of SpeechBrain's that ends where nothing is lost, and goes on as if it had not ended."""
 
+import random
 from typing import Any
 
 import numpy as np
@@ -33,6 +34,7 @@ class ResumableBrain(sb.Brain):
         """Let what follows draw from (seed, process, position), such as (epoch, step)."""
         sequence = np.random.SeedSequence([self.hparams.seed, processes.rank(), *position])
         torch.manual_seed(int(sequence.generate_state(1, np.uint64)[0]))
+        random.seed(int(sequence.generate_state(1)[0]))  # SpeechBrain's Augmenter draws from it
         np.random.seed(sequence.generate_state(2)[1])  # transformers' masks draw from numpy
 
     def common_seed(self) -> int:

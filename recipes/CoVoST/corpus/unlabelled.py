@@ -7,12 +7,10 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from corpus.clips import ClipJournal
+from vmsp_brain.audio import audio_files
 from vmsp_brain.data.manifests import COLUMNS, unlabelled_manifest
 from vmsp_brain.files import whole_file, write_whole
 from vmsp_brain.names import check_list
-
-SUFFIXES = (".wav", ".flac", ".mp3")
-"""Of the files that are taken, in upper or lower case."""
 
 
 def prepare_unlabelled(
@@ -51,7 +49,11 @@ def prepare_unlabelled(
     if manifest.is_file():
         print(f"{manifest}: made already, kept.")
         return
-    files = [file for folder in folders for file in _audio_files(Path(folder))]
+    files = [
+        (Path(folder), str(file.relative_to(folder)))
+        for folder in folders
+        for file in audio_files(folder, "unlabelled_folders")
+    ]
     manifest.parent.mkdir(parents=True, exist_ok=True)
     journal = ClipJournal(manifest.with_name("unlabelled_clips.jsonl"))
     named = {str(folder / path): (folder, path) for folder, path in files}
@@ -77,21 +79,6 @@ def prepare_unlabelled(
             f"used ({counts})."
         )
     _write_manifest(manifest, durations)
-
-
-def _audio_files(folder: Path) -> list[tuple[Path, str]]:
-    if not folder.is_dir():
-        raise FileNotFoundError(f"unlabelled_folders: {folder} is not a folder.")
-    found = [
-        (folder, str(file.relative_to(folder)))
-        for file in sorted(folder.rglob("*"))
-        if file.suffix.lower() in SUFFIXES
-    ]
-    if not found:
-        raise FileNotFoundError(
-            f"unlabelled_folders: found no {', '.join(SUFFIXES)} in {folder} or below."
-        )
-    return found
 
 
 def _write_manifest(path: Path, durations: dict[str, float]) -> None:

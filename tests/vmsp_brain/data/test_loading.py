@@ -47,6 +47,20 @@ def test_only_what_is_not_there_is_refused(tmp_path):
         )  # fmt: skip
 
 
+def test_what_is_too_long_for_the_encoder_when_it_is_played_slowly_is_refused(tmp_path):
+    write_manifests(tmp_path / "manifests", ["es"])
+    hparams = make_untrained_run(
+        tmp_path / "run", tmp_path / "manifests", "--languages=[es]", "--pairs=[es-en]",
+    )  # fmt: skip
+    hparams["num_workers"] = 0
+    hparams["encoder"].max_seconds = 0.52
+    tokenizers = load_tokenizers(hparams)
+    load_data(hparams, tokenizers)
+    load_data({**hparams, "wav_augment": {"speeds": [98, 200]}}, tokenizers)
+    with pytest.raises(ValueError, match=r"es, train: 20 utterances are longer than the 0\.5 s"):
+        load_data({**hparams, "wav_augment": {"speeds": [90, 100]}}, tokenizers)
+
+
 @pytest.mark.parametrize("dynamic", [False, True])
 def test_an_epoch_of_the_curriculum_goes_from_short_to_long(tmp_path, dynamic):
     write_manifests(tmp_path / "manifests", ["es"])

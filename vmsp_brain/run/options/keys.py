@@ -139,6 +139,7 @@ DROPPED = Number(least=0, below=1)
 POSITIVE_SHARE = Number(above=0, most=1)
 NOT_NEGATIVE = Number(least=0)
 RATE = Number(least=0, most=10)
+DECIBELS = Number(least=-100, most=100)
 # Beyond these a model fits no machine: a slip of the pen.
 WIDTH = Whole(least=1, most=2**14)
 LAYERS = Whole(least=1, most=1000)
@@ -380,6 +381,38 @@ _MODEL = (
     Option("d_ffn", WIDTH, "Width of the decoders' feed-forward networks."),
     Option("dropout", DROPPED, "Share of activations that is dropped."),
     Option(
+        "wav_augment[speeds]",
+        ListOf(Whole(least=50, most=200), "speeds in percent", may_be_empty=False),
+        "The speeds of which each training batch is played at one.",
+        file="wav_augment.yaml",
+    ),
+    Option(
+        "wav_augment[noise]",
+        FOLDER,
+        "A folder of noises that are added to training utterances, or white.",
+        null="none",
+        file="wav_augment.yaml",
+    ),
+    Option(
+        "wav_augment[snr_low]",
+        DECIBELS,
+        "Least ratio of speech to noise, in dB.",
+        file="wav_augment.yaml",
+    ),
+    Option(
+        "wav_augment[snr_high]",
+        DECIBELS,
+        "Greatest ratio of speech to noise, in dB.",
+        file="wav_augment.yaml",
+    ),
+    Option(
+        "wav_augment[reverb]",
+        FOLDER,
+        "A folder of impulse responses of rooms in which training utterances are heard.",
+        null="none",
+        file="wav_augment.yaml",
+    ),
+    Option(
         "spec_augment[time_warp]",
         Whole(least=0),
         "SpecAugment: filter banks by which a point in time moves at most; 0: none moves.",
@@ -604,6 +637,11 @@ OPTIONS = {option.name: option for group in GROUPS.values() for option in group}
 RELATIONS = (
     Relation(
         ("min_duration", "max_duration"),
+        lambda least, most: least <= most,
+        "the first not above the second",
+    ),
+    Relation(
+        ("wav_augment[snr_low]", "wav_augment[snr_high]"),
         lambda least, most: least <= most,
         "the first not above the second",
     ),

@@ -18,8 +18,8 @@ from vmsp_brain.run.options.kinds import Text
 FILES = sorted(path for path in (ROOT / "hparams").rglob("*.yaml") if path.parent.name != "parts")
 
 
-LEFT_OUT = {"conformer", "conformer[augment]", "spec_augment"}
-"""Objects that another encoder has no use for: null there."""
+LEFT_OUT = {"conformer", "conformer[augment]", "spec_augment", "wav_augment"}
+"""Objects that are null where there is no use for them."""
 
 
 @cache

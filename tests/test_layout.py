@@ -14,7 +14,8 @@ from tests.helpers.commands import ROOT
 
 LIBRARY = "vmsp_brain"
 FLOORS = (
-    ("names", "audio", "files", "processes", "threads"),
+    ("names", "files", "shards", "processes", "threads"),
+    ("audio",),
     ("method", "encoders", "data"),
     ("objectives",),
     ("run",),

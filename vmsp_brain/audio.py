@@ -9,6 +9,8 @@ import torchaudio
 from speechbrain.dataio import audio_io
 from torch import Tensor
 
+from vmsp_brain.shards import opened
+
 SAMPLE_RATE = 16_000
 """Sampling rate of the waveforms that all encoders take, in Hz."""
 
@@ -28,15 +30,16 @@ _REPAIR = (
 
 
 def load_audio(wav: str) -> Tensor:
-    """Waveform of an audio file, mono, at 16 kHz, (samples,).
+    """Waveform of an audio file, or a clip in a shard, mono, at 16 kHz, (samples,).
 
     Raises
     ------
     ValueError
-        If the file is missing or is not audio, or has samples that are no finite numbers.
+        If the file is missing or is not audio, or has samples that are no finite numbers; if the
+        shard has changed.
     """
     try:
-        waveform, rate = audio_io.load(wav)  # (channels, samples)
+        waveform, rate = audio_io.load(opened(wav))  # (channels, samples)
     except RuntimeError as error:
         raise ValueError(
             f"{wav} cannot be read, though the manifest lists it: {error}. {_REPAIR}"

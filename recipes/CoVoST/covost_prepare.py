@@ -8,7 +8,8 @@ ID, duration (s), wav, language, transcription, target_language, translation, sp
 without a requested translation has one row without target; a clip with several has one row for
 each. Training rows with faults are counted and left out; dev and test rows with faults stop the
 run, since leaving them out would change the score. With --source hf, clips and TSV files are first
-made in DATA_FOLDER from the copy of CoVoST 2 on the Hugging Face hub.
+made in DATA_FOLDER from the copy of CoVoST 2 on the Hugging Face hub; with --source shards, TSV
+files whose clips stay in parquet shards.
 """
 
 import argparse
@@ -16,7 +17,11 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from corpus.hf import HUB_NAME, unpack_hf_copy
+from corpus.hf_shards import index_hf_copy
 from corpus.prepare import prepare_covost
+
+FROM_COPY = {"hf": unpack_hf_copy, "shards": index_hf_copy}
+"""What makes TSV files of the Hugging Face copy."""
 
 
 def main(words: Sequence[str] | None = None) -> None:
@@ -35,9 +40,10 @@ def main(words: Sequence[str] | None = None) -> None:
     parser.add_argument("--workers", type=int)
     parser.add_argument(
         "--source",
-        choices=("clips", "hf"),
+        choices=("clips", *FROM_COPY),
         default="clips",
-        help="clips: DATA_FOLDER holds the corpus; hf: first unpack the Hugging Face copy into it",
+        help="clips: DATA_FOLDER holds the corpus; hf: first unpack the Hugging Face copy into it; "
+        "shards: train from the copy's shards",
     )
     parser.add_argument(
         "--hf_dataset", default=HUB_NAME, help="the copy's name on the hub, or a local folder"
@@ -45,9 +51,9 @@ def main(words: Sequence[str] | None = None) -> None:
     arguments = vars(parser.parse_args(words))
     source, copy = arguments.pop("source"), arguments.pop("hf_dataset")
     try:
-        if source == "hf":
+        if source != "clips":
             corpus = [arguments[name] for name in ("data_folder", "languages", "pairs")]
-            unpack_hf_copy(copy, *corpus)
+            FROM_COPY[source](copy, *corpus)
         prepare_covost(**arguments)
     except (ValueError, OSError) as error:
         parser.exit(1, f"{error}\n")

@@ -21,6 +21,7 @@ from vmsp_brain.files import write_whole
 from vmsp_brain.names import source_of, target_text, text_key
 from vmsp_brain.run.folder import RunFolder
 from vmsp_brain.run.scores import Hypothesis, accuracy, bleu, results, word_error_rate
+from vmsp_brain.shards import file_of
 from vmsp_brain.use.inference import SpeechTranslator
 from vmsp_brain.use.loading import check_model, load_model
 
@@ -129,7 +130,7 @@ class ModelTest:
         for path, own in read.items():
             if any(utterance["wav"].startswith("$data_root") for utterance in own.values()):
                 raise ValueError(f"--data_folder: expected a folder, for {path} has $data_root.")
-            first = Path(next(iter(own.values()))["wav"]).absolute()
+            first = file_of(next(iter(own.values()))["wav"]).absolute()
             if not first.is_file():
                 raise ValueError(
                     f"--data_folder: {first}, the first clip of {path}, is not there. Give the "

@@ -11,6 +11,7 @@ from speechbrain.dataio import audio_io
 from torch import Tensor
 
 from vmsp_brain.audio import SHORTEST, SILENCE, mono_at_model_rate
+from vmsp_brain.shards import file_of, opened
 from vmsp_brain.use.pauses import QUIETEST, pieces
 
 _FRAME = 0.01  # s
@@ -23,7 +24,7 @@ class Recording:
     Arguments
     ---------
     path : Path
-        Of any sample rate and number of channels.
+        Of any sample rate and number of channels; into a shard too.
 
     Attributes
     ----------
@@ -46,10 +47,10 @@ class Recording:
 
     def __init__(self, path: str | Path) -> None:
         self.path = path
-        if not Path(path).is_file():
+        if not file_of(path).is_file():
             raise FileNotFoundError(f"{path}: there is no such file.")
         with self._readable():
-            info = audio_io.info(str(path))
+            info = audio_io.info(opened(path))
         self.rate, self.seconds = info.sample_rate, info.duration
         if self.seconds < SHORTEST:
             raise ValueError(
@@ -88,7 +89,7 @@ class Recording:
         lowest, highest, read = np.inf, -np.inf, 0
         with self._readable():
             for block in soundfile.blocks(
-                str(self.path), size * _BLOCK, dtype="float32", always_2d=True
+                opened(self.path), size * _BLOCK, dtype="float32", always_2d=True
             ):
                 mono = block.mean(1)
                 self._check_finite(mono, read)
@@ -139,7 +140,7 @@ class Recording:
         first = round(start * self.rate)
         number = -1 if end is None else round(end * self.rate) - first
         with self._readable():
-            loaded = audio_io.load(str(self.path), frame_offset=first, num_frames=number)
+            loaded = audio_io.load(opened(self.path), frame_offset=first, num_frames=number)
         return mono_at_model_rate(*loaded)
 
 

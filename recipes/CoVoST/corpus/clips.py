@@ -17,6 +17,7 @@ from tqdm import tqdm
 
 from corpus.conversion import converted_path, one_torch_thread, write_converted
 from vmsp_brain.audio import can_resample, is_silent
+from vmsp_brain.shards import ShardError, file_of, opened
 
 PADDING = 2 * 1152
 """Samples that may miss from what a header announces: two MPEG frames of encoder padding."""
@@ -30,6 +31,8 @@ CHECKS = 2
 ADVICE = {
     "link_outside": "the clips are links that lead out of the clips folder; copy the files there, "
     "or make the clips folder itself a link",
+    "shard": "the shards are others than the TSV files were made of; put them back, or remove the "
+    "TSV files and run covost_prepare.py --source shards again",
 }
 """What to do about faults whose name does not tell."""
 
@@ -46,9 +49,9 @@ class Clip:
     duration : float
         In seconds, 0 if it cannot be used at all.
     fault : str
-        ``outside_clips_folder``, ``link_outside``, ``missing``, ``empty_file``, ``not_audio``,
-        ``truncated``, ``sampling_rate``, ``not_finite``, ``silent`` (which has a duration), or
-        empty.
+        ``outside_clips_folder``, ``link_outside``, ``missing``, ``empty_file``, ``shard``,
+        ``not_audio``, ``truncated``, ``sampling_rate``, ``not_finite``, ``silent`` (which has a
+        duration), or empty.
     """
 
     duration: float = 0.0
@@ -67,7 +70,7 @@ def check_clip(clips_folder: Path, path: str, convert: bool = False) -> Clip:
     clips_folder : Path
         The language's ``clips`` folder.
     path : str
-        From a TSV file; it may not lead out of the folder.
+        From a TSV file, into a shard too; it may not lead out of the folder.
     convert : bool
         Write the clip to `converted_path`, unless it has a fault.
     """
@@ -76,9 +79,11 @@ def check_clip(clips_folder: Path, path: str, convert: bool = False) -> Clip:
     if fault:
         return Clip(fault=fault)
     try:
-        with soundfile.SoundFile(file) as audio:
+        with soundfile.SoundFile(opened(file)) as audio:
             announced, rate = audio.frames, audio.samplerate
             samples = _decode(audio)
+    except ShardError:
+        return Clip(fault="shard")
     except soundfile.SoundFileRuntimeError:
         return Clip(fault="not_audio")
     fault = _fault_of_sound(samples, rate, announced)
@@ -95,7 +100,7 @@ def _fault_of_place(folder: Path, path: str) -> str:
     try:
         if not os.path.realpath(folder / path).startswith(os.path.realpath(folder) + os.sep):
             return "link_outside"
-        status = (folder / path).stat()
+        status = file_of(folder / path).stat()
     except (OSError, ValueError):  # ValueError: no path has a null byte
         return "missing"
     if not stat.S_ISREG(status.st_mode):
@@ -202,6 +207,6 @@ def _check_in_parallel(
 
 
 def _stamp(file: Path) -> list[int]:
-    """Kind of examination, size in bytes, time of change in ns."""
-    status = file.stat()
+    """Kind of examination, size in bytes, time of change in ns; of its shard if it is in one."""
+    status = file_of(file).stat()
     return [CHECKS, status.st_size, status.st_mtime_ns]

@@ -14,11 +14,12 @@ import torch
 
 from vmsp_brain.audio import SAMPLE_RATE, mono_at_model_rate
 from vmsp_brain.files import whole_file
+from vmsp_brain.shards import name_of
 
 
 def converted_path(clips_folder: Path, path: str) -> Path:
     """Where a clip's copy is; ``.flac`` follows the whole name, so x.mp3 and x.wav stay apart."""
-    return clips_folder.parent / "flac" / f"{path}.flac"
+    return clips_folder.parent / "flac" / f"{name_of(path)}.flac"
 
 
 def write_converted(samples: np.ndarray, rate: int, file: Path) -> None:

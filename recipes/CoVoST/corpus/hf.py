@@ -25,6 +25,9 @@ SPLIT_NAMES = {"train": "train", "dev": "validation", "test": "test"}
 COLUMNS = ("client_id", "file", "audio", "sentence", "translation")
 """Those that are read."""
 
+TSV_COLUMNS = ("path", "sentence", "translation", "client_id")
+"""Those that are written, as CoVoST's own splitting script does."""
+
 SAVE_EVERY = 200
 """Rows after which the position in the stream is saved; a killed run repeats at most these."""
 
@@ -53,20 +56,15 @@ def unpack_hf_copy(
         folder, or has another clip than the one that is there; if `datasets` is not installed.
     """
     data_folder = Path(data_folder)
-    for source, target in _wanted(copy, languages, pairs):
-        joined = [
-            data_folder / folder / f"covost_v2.{source}_{target}.tsv" for folder in ("", source)
-        ]
-        for path in filter(Path.exists, joined):
-            raise CorpusError(
-                f"{path} is there already and would be read in place of the copy's files. Give "
-                "another data_folder, or leave out --source hf."
-            )
+    for source, target in wanted_pairs(copy, data_folder, languages, pairs):
         for split in SPLITS:
             _unpack_split(copy, data_folder, source, target, split)
 
 
-def _wanted(copy: str, languages: Sequence[str], pairs: Sequence[str]) -> list[tuple[str, str]]:
+def wanted_pairs(
+    copy: str, data_folder: Path, languages: Sequence[str], pairs: Sequence[str]
+) -> list[tuple[str, str]]:
+    """Source and target of what is to be read of the copy, see `unpack_hf_copy`."""
     targets = targets_by_language(languages, pairs)
     available = _configurations(copy)
     wanted = []
@@ -80,13 +78,21 @@ def _wanted(copy: str, languages: Sequence[str], pairs: Sequence[str]) -> list[t
                 f"{copy} has no configuration {source}_{target}; it has "
                 f"{', '.join(available) or 'none'}. Remove the pair or the language."
             )
+        joined = [
+            data_folder / folder / f"covost_v2.{source}_{target}.tsv" for folder in ("", source)
+        ]
+        for path in filter(Path.exists, joined):
+            raise CorpusError(
+                f"{path} is there already and would be read in place of the copy's files. Give "
+                "another data_folder, or leave out --source."
+            )
     return wanted
 
 
 def _configurations(copy: str) -> list[str]:
     if Path(copy).is_dir():
         return sorted(path.name for path in Path(copy).iterdir() if path.is_dir())
-    datasets = _import_datasets()
+    datasets = import_datasets()
     try:
         return sorted(datasets.get_dataset_config_names(copy))
     except (OSError, ValueError, datasets.exceptions.DatasetsError) as error:
@@ -96,30 +102,48 @@ def _configurations(copy: str) -> list[str]:
         ) from error
 
 
-def _import_datasets() -> Any:
+def import_datasets() -> Any:
+    """The package, which only these commands need.
+
+    Raises
+    ------
+    CorpusError
+        If it is not installed.
+    """
     try:
         import datasets
     except ImportError as error:
         raise CorpusError(
-            f"--source hf needs the package datasets ({error}): pip install -r requirements-hf.txt"
+            f"--source hf and shards need the package datasets ({error}): "
+            "pip install -r requirements-hf.txt"
         ) from error
     return datasets
 
 
+def tsv_of(data_folder: Path, source: str, target: str, split: str) -> Path:
+    """Where the TSV file of a split goes."""
+    return data_folder / source / f"covost_v2.{source}_{target}.{split}.tsv"
+
+
 def _unpack_split(copy: str, data_folder: Path, source: str, target: str, split: str) -> None:
-    tsv = data_folder / source / f"covost_v2.{source}_{target}.{split}.tsv"
+    tsv = tsv_of(data_folder, source, target, split)
     if tsv.exists():
         print(f"{tsv}: unpacked already, kept.")
         return
     clips = data_folder / source / "clips"
+    if (clips / f"{source}_{target}").is_dir():
+        raise CorpusError(
+            f"{clips} holds the copy's shards, by --source shards. Give that again, or another "
+            "data_folder."
+        )
     clips.mkdir(parents=True, exist_ok=True)
     stream = _stream(copy, f"{source}_{target}", split)
-    with ResumableTsv(tsv, copy, ("path", "sentence", "translation", "client_id")) as table:
+    with ResumableTsv(tsv, copy, TSV_COLUMNS) as table:
         if table.position:
             stream.load_state_dict(table.position)
         for row in tqdm(_rows(stream, copy), tsv.stem, initial=table.rows, unit="clip"):
             where = f"{copy}: {source}_{target}, {split}, row {table.rows + 1}"
-            name = _clip_name(row["file"], where)
+            name = clip_name(row["file"], where)
             if row["audio"] and row["audio"]["bytes"]:  # else preparation says the clip is missing
                 _write_clip(clips / name, row["audio"]["bytes"], where)
             table.write((name, row["sentence"], row["translation"], row["client_id"]))
@@ -130,7 +154,7 @@ def _unpack_split(copy: str, data_folder: Path, source: str, target: str, split:
 
 def _stream(copy: str, configuration: str, split: str) -> Any:
     """The rows of a split as a ``datasets.IterableDataset`` whose audio is bytes."""
-    datasets = _import_datasets()
+    datasets = import_datasets()
     local = Path(copy) / configuration
     where = (str(local),) if local.is_dir() else (copy, configuration)
     try:
@@ -158,10 +182,16 @@ def _rows(stream: Any, copy: str) -> Iterator[dict[str, Any]]:
         ) from error
 
 
-def _clip_name(file: str, where: str) -> str:
-    """The last part of a path on the machine where the copy was made, if nothing else is in it."""
-    path = PurePosixPath(file)
-    if ".." in path.parts or path.name.startswith(".") or not path.name or "\\" in file:
+def clip_name(file: str | None, where: str) -> str:
+    """The last part of a path on the machine where the copy was made, if nothing else is in it.
+
+    Raises
+    ------
+    CorpusError
+        If it is none, or something else is.
+    """
+    path = PurePosixPath(file or "")
+    if ".." in path.parts or path.name.startswith(".") or not path.name or "\\" in str(path):
         raise CorpusError(
             f"{where}: the file name {file!r} could lead out of the clips folder. Do not trust "
             "this copy."

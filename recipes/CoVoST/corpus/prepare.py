@@ -46,6 +46,7 @@ from vmsp_brain.data.manifests import (
 )
 from vmsp_brain.files import write_whole
 from vmsp_brain.names import check_language, check_list, targets_by_language
+from vmsp_brain.shards import name_of
 
 MAX_CHARACTERS = 2000
 """Of a transcription or a translation: decoders have positions for 2500 tokens."""
@@ -269,9 +270,9 @@ def _fault(row: Row, clip: Clip, min_duration: float, max_duration: float) -> st
 
 def _names_in_ids(rows: Sequence[Row]) -> dict[str, str]:
     """A language's file names, by path: without suffix, unless IDs would be equal then."""
-    names = {row.path: str(Path(row.path).with_suffix("")) for row in rows}
+    names = {row.path: str(Path(name_of(row.path)).with_suffix("")) for row in rows}
     ids = Counter(key for row in rows for key in _ids(row, names[row.path]))
-    return names if max(ids.values(), default=1) == 1 else {path: path for path in names}
+    return names if max(ids.values(), default=1) == 1 else {path: name_of(path) for path in names}
 
 
 def _ids(row: Row, name: str) -> list[str]:

@@ -233,7 +233,7 @@ def test_a_missing_column_split_or_pair_is_named(copy, data):
     with pytest.raises(CorpusError, match="cannot read validation of fr_en"):
         unpack(copy, data)
     for file in (copy / "fr_en").glob("*.parquet"):
-        table = hf._import_datasets().Dataset.from_parquet(str(file))
+        table = hf.import_datasets().Dataset.from_parquet(str(file))
         table.remove_columns(["translation"]).to_parquet(file)
     with pytest.raises(CorpusError, match="has no column translation; it has client_id, file"):
         unpack(copy, data / "other")

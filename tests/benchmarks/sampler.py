@@ -102,6 +102,7 @@ def measure(folder: Path, dynamic_batching: bool) -> dict[str, Any]:
         "sampling_temperature": math.inf,
         "valid_batch_size": 32,
         "seed": 1234,
+        "curriculum_epochs": 0,
         "cache_audio": False,
         "num_workers": 0,
     }

@@ -2,13 +2,11 @@
 
 import csv
 import json
-import math
 import shutil
 import sys
 from collections import Counter
 from collections.abc import Iterable
 from pathlib import Path
-from types import SimpleNamespace
 
 import pytest
 from pyarrow import parquet
@@ -22,6 +20,7 @@ from corpus.tsv import CorpusError
 from covost_prepare import main
 from tests.helpers.corpus import DEV, TEST, TRAIN, make_corpus
 from tests.helpers.hf_copy import make_hf_copy, write_split
+from tests.helpers.untrained_runs import experiment_of
 from vmsp_brain.audio import load_audio
 from vmsp_brain.data.loading import load_data
 from vmsp_brain.data.manifests import read_manifest
@@ -195,33 +194,28 @@ def prepared(tmp_path_factory) -> tuple[Path, Path]:
         make_hf_copy(folder / "clips", folder / "copy", pair)
     index(folder / "copy", folder / "shards", *asked)
     for data in ("clips", "shards"):
-        prepare_covost(folder / data, folder / f"manifests_{data}", *asked)
+        prepare_covost(folder / data, manifests_of(folder / data), *asked)
     return folder / "clips", folder / "shards"
 
 
-def loader(data: Path, dynamic: bool, epoch: int = 1) -> SaveableDataLoader:
-    """Of the training batches of `prepared`; three steps of a fixed number read all once."""
-    hparams = {
-        "data_folder": data,
-        "manifest_folder": data.with_name(f"manifests_{data.name}"),
-        "languages": ["fr", "en"],
-        "unlabelled_folders": [],
-        "encoder": SimpleNamespace(max_seconds=math.inf),
-        "objectives": {source: SimpleNamespace(sources=[source]) for source in ("fr", "en", "ssl")},
-        "dynamic_batching": dynamic,
-        "batch_size": 2,
-        "ssl_batch_size": 4,
-        "max_batch_length": 3.0,
-        "ssl_max_batch_length": 6.0,
-        "num_buckets": 3,
-        "max_batch_ex": 4,
-        "sampling_temperature": math.inf,
-        "valid_batch_size": 2,
-        "seed": 1234,
-        "cache_audio": False,
-        "num_workers": 0,
-    }
-    train = load_data(hparams, tokenizers={})["train"]
+@pytest.fixture(scope="module")
+def hparams(prepared, tmp_path_factory) -> dict:
+    """Of an experiment in which three steps of fixed batches read all once."""
+    clips, _ = prepared
+    options = "--languages=[fr, en]", "--pairs=[fr-en, en-de]", "--batch_size=2"
+    options += "--ssl_batch_size=4", "--max_batch_length=3.0", "--ssl_max_batch_length=6.0"
+    _, loaded = experiment_of(tmp_path_factory.mktemp("run"), manifests_of(clips), *options)
+    return {**loaded, "num_workers": 0}
+
+
+def manifests_of(data: Path) -> Path:
+    return data.with_name(f"manifests_{data.name}")
+
+
+def loader(hparams: dict, data: Path, dynamic: bool, epoch: int = 1) -> SaveableDataLoader:
+    """The training batches of a corpus."""
+    where = {"data_folder": data, "manifest_folder": manifests_of(data)}
+    train = load_data({**hparams, **where, "dynamic_batching": dynamic}, tokenizers={})["train"]
     train.loader_kwargs["batch_sampler"].set_epoch(epoch)
     return make_dataloader(train.dataset, **train.loader_kwargs)
 
@@ -237,33 +231,37 @@ def heard(batches: Iterable) -> list[tuple[int, str, str, bytes]]:
     ]
 
 
-def test_an_epoch_reads_every_utterance_once(prepared):
+def test_an_epoch_reads_every_utterance_once(hparams, prepared):
     _, shards = prepared
     for epoch in (1, 2):
-        read = Counter((source, key) for _, source, key, _ in heard(loader(shards, False, epoch)))
+        read = Counter(
+            (source, key) for _, source, key, _ in heard(loader(hparams, shards, False, epoch))
+        )
         assert set(read.values()) == {1}
         assert Counter(source for source, _ in read) == {"fr": 12, "en": 12, "ssl": 24}
 
 
 @pytest.mark.parametrize("dynamic", [False, True])
-def test_the_batches_are_those_of_the_clips(prepared, dynamic):
+def test_the_batches_are_those_of_the_clips(hparams, prepared, dynamic):
     clips, shards = prepared
     for epoch in (1, 2):
-        found = heard(loader(shards, dynamic, epoch))
-        assert found == heard(loader(clips, dynamic, epoch))
-        assert found != heard(loader(clips, dynamic, 3 - epoch))
+        found = heard(loader(hparams, shards, dynamic, epoch))
+        assert found == heard(loader(hparams, clips, dynamic, epoch))
+        assert found != heard(loader(hparams, clips, dynamic, 3 - epoch))
 
 
 @pytest.mark.parametrize("dynamic", [False, True])
-def test_a_run_that_was_killed_goes_on_with_the_audio_that_was_next(prepared, dynamic, tmp_path):
+def test_a_run_that_was_killed_goes_on_with_the_audio_that_was_next(
+    hparams, prepared, dynamic, tmp_path
+):
     _, shards = prepared
-    whole = list(loader(shards, dynamic))
-    killed = loader(shards, dynamic)
+    whole = list(loader(hparams, shards, dynamic))
+    killed = loader(hparams, shards, dynamic)
     running = iter(killed)
     next(running)
     next(running)
     killed._speechbrain_save(tmp_path / "position")
-    again = loader(shards, dynamic)
+    again = loader(hparams, shards, dynamic)
     again._speechbrain_load(tmp_path / "position", end_of_epoch=False)
     assert heard(again) == heard(whole[2:])
     assert len(whole) > 2

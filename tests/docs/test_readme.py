@@ -11,8 +11,10 @@ import os
 import re
 import shlex
 import shutil
+import signal
 import subprocess
 import tomllib
+import urllib.request
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import ModuleType
@@ -39,6 +41,7 @@ COMMANDS = [command for kind, text in BLOCKS if kind == "bash" for command in co
 def test_there_are_commands_of_every_kind():
     assert {command[0] for command in COMMANDS} == {
         "make",
+        "pip",
         "source",
         "python",
         "torchrun",
@@ -57,6 +60,7 @@ def test_a_command_can_be_given(command: list[str], monkeypatch):
     [
         "make trains",
         "source .venv/bin/actuate",
+        "pip install -r requirements-demos.txt",
         "python recipes/CoVoST/trains.py hparams/uas.yaml",
         "python recipes/CoVoST/train.py hparams/us.yaml --data_folder=/data/covost",
         "python recipes/CoVoST/train.py hparams/uas.yaml --data_folders=/data/covost",
@@ -83,6 +87,8 @@ def check(command: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
             assert re.search(rf"^{re.escape(target)}:", makefile, re.MULTILINE), target
         case ["source", path]:
             assert path == ".venv/bin/activate"
+        case ["pip", "install", "-r", path]:
+            assert (ROOT / path).is_file(), path
         case ["torchrun", "--nproc_per_node=4", *script] | ["python", *script]:
             check_script(ROOT / script[0], script[1:], monkeypatch)
         case [name, *words]:
@@ -155,6 +161,7 @@ def test_from_clone_to_page(clone: Path):
     for place in (
         "mini/figures/run.png",
         "UAS/1234/results.json",
+        "en_es_it/results.json",
         "with_it/results.json",
         "comparison/report.html",
         "mine/results.json",
@@ -188,11 +195,31 @@ def follow(command: list[str], clone: Path) -> None:
         line = line.replace(there, here)
     if any(Path(word).name == "train.py" for word in command):
         line += f" {smaller(line)}"
+    if line.startswith("pip "):
+        line += " --quiet --no-cache-dir"
     environment = {**os.environ, "HF_HUB_OFFLINE": "1", "PYTHONPATH": ""}
     environment |= {"PATH": f"{clone}/.venv/bin:{os.environ['PATH']}", "OMP_NUM_THREADS": "1"}
     print(f"$ {line}", flush=True)
+    if any(Path(word).name == "demo.py" for word in command):
+        open_page(line, clone, environment)
+        return
     done = subprocess.run(["bash", "-c", line], cwd=clone, env=environment)
     assert done.returncode == 0, line
+
+
+def open_page(line: str, clone: Path, environment: dict[str, str]) -> None:
+    """Get the page that a command serves, and end it."""
+    with subprocess.Popen(
+        shlex.split(line), cwd=clone, env=environment, stdout=subprocess.PIPE, text=True
+    ) as process:
+        assert process.stdout is not None
+        try:
+            _, address, *_ = process.stdout.readline().split()
+            with urllib.request.urlopen(address) as page:
+                assert b"Speech recognition and translation" in page.read()
+        finally:
+            process.send_signal(signal.SIGINT)
+        assert process.wait(60) == 0
 
 
 def smaller(line: str) -> str:

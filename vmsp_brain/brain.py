@@ -272,7 +272,7 @@ class VMSPBrain(AveragingBrain):
             return
         self.stop_evaluation_if_requested(stage)
         evaluation = self.evaluation.joined()
-        report = results(evaluation.hypotheses)
+        report = results(evaluation.hypotheses, vars(self.hparams))
         if stage == sb.Stage.VALID:
             self._end_validation(self.epoch, evaluation, report)
         else:

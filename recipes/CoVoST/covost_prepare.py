@@ -3,13 +3,13 @@
 
     python covost_prepare.py DATA_FOLDER SAVE_FOLDER --languages fr en --pairs fr-en
 
-writes SAVE_FOLDER/<language>_<split>.csv for the splits train, dev and test, with the columns
-ID, duration (s), wav, language, transcription, target_language, translation, speaker. A clip
-without a requested translation has one row without target; a clip with several has one row for
-each. Training rows with faults are counted and left out; dev and test rows with faults stop the
-run, since leaving them out would change the score. With --source hf, clips and TSV files are first
-made in DATA_FOLDER from the copy of CoVoST 2 on the Hugging Face hub; with --source shards, TSV
-files whose clips stay in parquet shards.
+writes SAVE_FOLDER/<language>_<split>.csv for the splits train, dev and test, with the columns ID,
+duration (s), wav, language, transcription, target_language, translation, speaker, sentence (the
+transcription with case and punctuation). A clip without a requested translation has one row without
+target; a clip with several has one row for each. Training rows with faults are counted and left
+out; dev and test rows with faults stop the run, since leaving them out would change the score. With
+--source hf, clips and TSV files are first made in DATA_FOLDER from the copy of CoVoST 2 on the
+Hugging Face hub; with --source shards, TSV files whose clips stay in parquet shards.
 """
 
 import argparse

@@ -12,7 +12,7 @@ import soundfile
 from speechbrain import parse_arguments
 
 from tests.helpers.commands import command
-from vmsp_brain.data.manifests import COLUMNS, SPLITS, manifest_path
+from vmsp_brain.data.manifests import COLUMNS, SENTENCE, SPLITS, manifest_path
 from vmsp_brain.data.vocabularies import train_tokenizers
 from vmsp_brain.run.configuration import save_configuration
 from vmsp_brain.run.experiment_file import ExperimentFile
@@ -34,13 +34,15 @@ def write_manifests(folder: Path, languages: Sequence[str], targets: Sequence[st
             path = manifest_path(folder, language, split)
             with path.open("w", newline="", encoding="utf-8") as file:
                 manifest = csv.writer(file)
-                manifest.writerow(COLUMNS)
+                manifest.writerow((*COLUMNS, SENTENCE))
                 for number in range(SIZES[split]):
                     wav = path.with_name(f"{path.stem}_{number}.wav")
                     soundfile.write(wav, wave, 16_000)
-                    clip = [wav.stem, 0.5, wav, language, _words(letters, language)]
+                    words = _words(letters, language)
+                    clip = [wav.stem, 0.5, wav, language, words]
                     for target in targets:
-                        manifest.writerow([*clip, target, _words(letters, target), "ann"])
+                        row = [*clip, target, _words(letters, target), "ann"]
+                        manifest.writerow([*row, f"{words.capitalize()}."])
 
 
 def experiment_of(

@@ -15,6 +15,7 @@ from vmsp_brain import threads
 threads.set_wait_policy()  # before PyTorch is loaded
 
 from vmsp_brain.data.manifests import SPLITS
+from vmsp_brain.run.normalization import NORMALIZERS
 from vmsp_brain.run.results import results_table
 from vmsp_brain.use.arguments import at_least
 from vmsp_brain.use.evaluation import ModelTest
@@ -37,6 +38,11 @@ def main(words: list[str] | None = None) -> None:
     )
     parser.add_argument("--beam_size", type=at_least(1))
     parser.add_argument("--ctc_weight", type=float, help="of recognition in decoding, 0 to 1")
+    parser.add_argument(
+        "--wer_normalizer",
+        choices=NORMALIZERS,
+        help="adds the WER of texts that are normalized so, such as Whisper's are",
+    )
     parser.add_argument("--batch_size", type=at_least(1), default=32)
     parser.add_argument(
         "--num_workers", type=at_least(0), default=0, help="processes that read audio"

@@ -198,10 +198,9 @@ def _read_unlabelled(hparams: Mapping[str, Any]) -> dict[str, dict]:
 
 def read_manifests(hparams: Mapping[str, Any], split: str) -> dict[str, dict[str, dict]]:
     """A split's utterances by language, then by ID."""
+    folder, how = hparams["manifest_folder"], (hparams["data_folder"], hparams["asr_text"])
     return {
-        language: read_manifest(
-            manifest_path(hparams["manifest_folder"], language, split), hparams["data_folder"]
-        )
+        language: read_manifest(manifest_path(folder, language, split), *how)
         for language in hparams["languages"]
     }
 

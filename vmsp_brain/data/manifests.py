@@ -1,8 +1,9 @@
 """From manifests to datasets: SpeechBrain CSVs in, ``DynamicItemDataset`` per language out.
 
 A manifest has the columns ID, duration, wav, language, transcription, target_language,
-translation, speaker. A clip with translations into several languages has a row for each; the rows
-of a clip are one utterance here.
+translation, speaker, and may have sentence: the transcription with case and punctuation. A clip
+with translations into several languages has a row for each; the rows of a clip are one utterance
+here.
 """
 
 import csv
@@ -10,7 +11,7 @@ import functools
 import json
 import math
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +21,7 @@ from speechbrain.utils.data_pipeline import DynamicItem, provides, takes
 from torch import Tensor
 
 from vmsp_brain.audio import load_audio
+from vmsp_brain.data.text import CASED, NORMALIZED
 from vmsp_brain.data.tokenizers import Tokenizer
 from vmsp_brain.names import target_text, text_key
 
@@ -33,13 +35,18 @@ COLUMNS = (
     "translation",
     "speaker",
 )
-"""Of a manifest."""
+"""Of every manifest."""
+
+SENTENCE = "sentence"
+"""The column that a manifest has beside them for recognition with case and punctuation."""
 
 SPLITS = ("train", "dev", "test")
 """Each language has a manifest of each."""
 
 
-def read_manifest(path: str | Path, data_root: str | Path) -> dict[str, dict]:
+def read_manifest(
+    path: str | Path, data_root: str | Path, asr_text: str = NORMALIZED
+) -> dict[str, dict]:
     """Utterances of a manifest by ID, in its order.
 
     Arguments
@@ -48,6 +55,8 @@ def read_manifest(path: str | Path, data_root: str | Path) -> dict[str, dict]:
         The CSV.
     data_root : Path
         Takes the place of ``$data_root`` in the ``wav`` column.
+    asr_text : str
+        ``normalized``, or ``cased``: the sentence is the transcription.
 
     Raises
     ------
@@ -73,7 +82,10 @@ def read_manifest(path: str | Path, data_root: str | Path) -> dict[str, dict]:
     # SpeechBrain's load_data_csv would take a price in a translation ("$100") for a replacement.
     clips: dict[str, dict] = {}
     named: dict[str, str] = {}
-    for place, row in _rows(Path(path)):
+    columns = (*COLUMNS, SENTENCE) if asr_text == CASED else COLUMNS
+    for place, row in _rows(Path(path), columns):
+        if asr_text == CASED:
+            row["transcription"] = row[SENTENCE]
         wav = row["wav"].replace("$data_root", str(data_root), 1)
         if named.setdefault(row["ID"], wav) != wav:
             raise ValueError(
@@ -92,12 +104,12 @@ def read_manifest(path: str | Path, data_root: str | Path) -> dict[str, dict]:
     return {utterance.pop("id"): utterance for utterance in clips.values()}
 
 
-def _rows(path: Path) -> Iterator[tuple[str, dict[str, str]]]:
+def _rows(path: Path, columns: Sequence[str]) -> Iterator[tuple[str, dict[str, str]]]:
     """Where each row is, and its values; a file that was cut off or damaged is refused."""
     with path.open(newline="", encoding="utf-8-sig") as manifest:
         reader = csv.DictReader(manifest, strict=True)
         try:
-            missing = [column for column in COLUMNS if column not in (reader.fieldnames or [])]
+            missing = [column for column in columns if column not in (reader.fieldnames or [])]
             if missing:
                 raise ValueError(
                     f"{path}: this manifest has no column {', '.join(missing)}. Prepare the corpus "

@@ -26,6 +26,7 @@ GROUPS = (
     "test",
     "sample",
     "LID_valid",
+    "WER_normalized_valid",
 )
 """The groups of TensorBoard's page from top to bottom; it sorts by name, hence the numbers."""
 

@@ -13,6 +13,7 @@ import torch
 from speechbrain.utils.distributed import if_main_process
 from torch import Tensor, nn
 
+from vmsp_brain.data.text import NORMALIZED
 from vmsp_brain.data.tokenizers import CHARACTER_COVERAGE, coverage, load_tokenizer
 from vmsp_brain.data.vocabularies import (
     identifies_language,
@@ -114,6 +115,10 @@ def adopt_tokenizers(hparams: Mapping[str, Any]) -> None:
         for name, path in _earlier_tokenizers(hparams).items()
         if path.is_file() and path.name == tokenizer_path(hparams, name).name
     }
+    then, now = _asr_text(_run_of(Path(hparams["init_from"])).settings), _asr_text(hparams)
+    if then != now:
+        print(f"Recognition's vocabularies are new: asr_text was {then}, is now {now}.")
+        earlier = {name: path for name, path in earlier.items() if not name.startswith("asr/")}
     adopted = {tokenizer_path(hparams, name): path for name, path in earlier.items()}
     adopted = {own: path for own, path in adopted.items() if not own.exists()}
     for name, sentences in training_texts(hparams).items():
@@ -125,6 +130,10 @@ def adopt_tokenizers(hparams: Mapping[str, Any]) -> None:
             shutil.copyfile(path, partial)
     names = ", ".join(path.name for path in adopted)
     print(f"Tokenizers of {hparams['init_from']}: {names or 'none'}.")
+
+
+def _asr_text(settings: Mapping[str, Any]) -> str:
+    return settings.get("asr_text", NORMALIZED)
 
 
 def _check_coverage(name: str, path: Path, sentences: list[str]) -> None:

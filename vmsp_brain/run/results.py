@@ -5,6 +5,7 @@ from collections.abc import Mapping
 
 WIDTH = 110
 _INDENT = 28
+_MEASURE = 7
 _NO_BREAK = "\u00a0"
 
 
@@ -25,13 +26,14 @@ def score_lines(title: str, rows: Mapping[str, Mapping[str, float]]) -> str:
                                 BLEU   fr-en 75.61
     """
     lines: list[str] = []
+    column = max([_MEASURE, *(len(measure) + 1 for measure in rows)])
     for measure, values in rows.items():
         cells = [f"{name} {value:.2f}".replace(" ", _NO_BREAK) for name, value in values.items()]
         lines += textwrap.wrap(
             "   ".join(cells),
             WIDTH,
-            initial_indent=f"{'' if lines else title:<{_INDENT}}{measure:<7}",
-            subsequent_indent=" " * (_INDENT + 7),
+            initial_indent=f"{'' if lines else title:<{_INDENT}}{measure:<{column}}",
+            subsequent_indent=" " * (_INDENT + column),
             break_on_hyphens=False,
         )
     return "\n".join(lines or [title]).replace(_NO_BREAK, " ")
@@ -39,6 +41,8 @@ def score_lines(title: str, rows: Mapping[str, Mapping[str, float]]) -> str:
 
 def score_rows(report: Mapping) -> dict[str, dict[str, float]]:
     """WER and LID of languages, BLEU of pairs, with their means, as `score_lines` takes them.
+
+    A second WER, of normalized texts, comes after the first.
 
     A language whose errors are counted in characters says so.
 
@@ -49,7 +53,8 @@ def score_rows(report: Mapping) -> dict[str, dict[str, float]]:
     """
     of_characters = report.get("wer_of_characters", [])
     rows = {}
-    for metric, title in (("wer", "WER %"), ("bleu", "BLEU"), ("lid", "LID %")):
+    titles = {"wer": "WER %", "wer_normalized": "normalized", "bleu": "BLEU", "lid": "LID %"}
+    for metric, title in titles.items():
         if metric in report:
             rows[title] = {
                 f"{name} (characters)" if name in of_characters else name: score

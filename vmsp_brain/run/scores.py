@@ -10,6 +10,7 @@ import sacrebleu
 from speechbrain.utils.logger import get_logger
 
 from vmsp_brain.names import split_pair
+from vmsp_brain.run.normalization import normalizer_of
 
 logger = get_logger(__name__)
 
@@ -117,13 +118,17 @@ SCORES: dict[str, dict[str, Callable[[list[Hypothesis], str], float]]] = {
 """What the objectives of each task are scored with, given the language or pair."""
 
 
-def results(hypotheses: Mapping[str, list[Hypothesis]]) -> dict:
+def results(
+    hypotheses: Mapping[str, list[Hypothesis]], settings: Mapping[str, Any] | None = None
+) -> dict:
     """Scores of every language and pair, with their means, in percent.
 
     Arguments
     ---------
     hypotheses : dict
         By objective, ``asr/<language>``, ``st/<source>-<target>`` or ``lid``.
+    settings : dict, optional
+        The experiment's; ``asr_text`` and ``wer_normalizer`` count, see `normalizer_of`.
 
     Returns
     -------
@@ -131,8 +136,9 @@ def results(hypotheses: Mapping[str, list[Hypothesis]]) -> dict:
         ``wer``, ``cer`` and `word_errors` by language, ``bleu`` and ``chrf`` by pair, ``lid``, the
         share of utterances whose language was identified, by language; the scores' means, such as
         ``wer_mean``; ``bleu_signature`` and ``chrf_signature``; if there are any,
-        ``wer_of_characters``, the languages whose ``wer`` counts characters. What has no
-        hypotheses (``--debug`` evaluates few batches) is not there.
+        ``wer_of_characters``, the languages whose ``wer`` counts characters. With a normalizer
+        also ``wer_normalized`` by language, of texts that ``wer_normalized_by`` has normalized.
+        What has no hypotheses (``--debug`` evaluates few batches) is not there.
     """
     report: dict = {}
     for task, metrics in SCORES.items():
@@ -145,12 +151,39 @@ def results(hypotheses: Mapping[str, list[Hypothesis]]) -> dict:
             continue
         for metric, score in metrics.items():
             scores = {part: score(spoken, part) for part, spoken in texts.items()}
-            report[metric] = {part: round(value, 2) for part, value in scores.items()}
-            report[f"{metric}_mean"] = round(sum(scores.values()) / len(scores), 2)
+            report |= _with_mean(metric, scores)
         report |= _how_counted(texts) if task == "asr" else _signatures(texts)
+        if task == "asr":
+            report |= _normalized(texts, settings or {})
     if hypotheses.get("lid"):
         report |= _identification(hypotheses["lid"])
     return report
+
+
+def _normalized(
+    texts: Mapping[str, list[Hypothesis]], settings: Mapping[str, Any]
+) -> dict[str, Any]:
+    normalizer = normalizer_of(settings)
+    if normalizer is None:
+        return {}
+    scores = {
+        language: word_error_rate(
+            [
+                Hypothesis(
+                    made.id,
+                    normalizer(made.reference, language),
+                    normalizer(made.hypothesis, language),
+                )
+                for made in spoken
+            ],
+            language,
+        )
+        for language, spoken in texts.items()
+    }
+    return {
+        **_with_mean("wer_normalized", scores),
+        "wer_normalized_by": normalizer.signature,
+    }
 
 
 def _identification(hypotheses: list[Hypothesis]) -> dict:
@@ -158,8 +191,14 @@ def _identification(hypotheses: list[Hypothesis]) -> dict:
     for hypothesis in hypotheses:
         of_language.setdefault(hypothesis.reference, []).append(hypothesis)
     scores = {language: accuracy(spoken) for language, spoken in of_language.items()}
+    return _with_mean("lid", scores)
+
+
+def _with_mean(metric: str, scores: Mapping[str, float]) -> dict[str, Any]:
+    """As a report has them, rounded."""
     mean = sum(scores.values()) / len(scores)
-    return {"lid": {name: round(x, 2) for name, x in scores.items()}, "lid_mean": round(mean, 2)}
+    rounded = {part: round(value, 2) for part, value in scores.items()}
+    return {metric: rounded, f"{metric}_mean": round(mean, 2)}
 
 
 def _how_counted(texts: Mapping[str, list[Hypothesis]]) -> dict:

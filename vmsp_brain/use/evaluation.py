@@ -49,6 +49,9 @@ class ModelTest:
         In place of the model's.
     ctc_weight : float, optional
         Of recognition in decoding, in place of the model's.
+    wer_normalizer : str, optional
+        What the second word error rate is normalized by, in place of the model's, see
+        `vmsp_brain.run.normalization.normalizer_of`.
     batch_size, num_workers
         See `decode`.
     device : str
@@ -70,6 +73,7 @@ class ModelTest:
     average: int | None = None
     beam_size: int | None = None
     ctc_weight: float | None = None
+    wer_normalizer: str | None = None
     batch_size: int = 32
     num_workers: int = 0
     device: str = "cpu"
@@ -84,13 +88,15 @@ class ModelTest:
         """
         check_model(self.model)
         written = self._output()
-        utterances = self._utterances()
         model = load_model(self.model, self.average, self._overrides(), self.device)
+        utterances = self._utterances(model.asr_text)
         if self.ctc_weight is not None:
             _check_ctc(model)
         print(threads.set_number(model.mods), file=sys.stderr)  # beside the progress bar
         hypotheses = decode(model, utterances, self.batch_size, self.num_workers)
-        report = results(hypotheses)
+        own = vars(model.hparams)
+        normalizer = self.wer_normalizer or own.get("wer_normalizer")
+        report = results(hypotheses, {**own, "wer_normalizer": normalizer})
         written.write_results(report, hypotheses)
         speakers = {key: item["speaker"] for key, item in merged(utterances).items()}
         write_speakers(written.speakers, hypotheses, speakers)
@@ -101,7 +107,9 @@ class ModelTest:
         if self.output:
             _check_output(Path(self.output))
             return RunFolder(self.output)
-        others = (self.manifest, self.average, self.beam_size, self.ctc_weight)
+        others = (
+            self.manifest, self.average, self.beam_size, self.ctc_weight, self.wer_normalizer
+        )  # fmt: skip
         own = self.split == "test" and all(value is None for value in others)
         if own and RunFolder.is_run(self.model):
             return RunFolder(self.model)
@@ -110,7 +118,7 @@ class ModelTest:
             "on its test set, decoded as its configuration says."
         )
 
-    def _utterances(self) -> dict[str, dict[str, dict]]:
+    def _utterances(self, asr_text: str) -> dict[str, dict[str, dict]]:
         """By language, then by ID."""
         data_folder = self.data_folder
         if self.manifest:
@@ -123,7 +131,8 @@ class ModelTest:
             data_folder = data_folder or run.settings["data_folder"]
         else:
             raise ValueError(f"--manifest: expected CSV files, since {self.model} is not a run.")
-        read = {path: read_manifest(path, data_folder or "$data_root") for path in paths}
+        how = data_folder or "$data_root", asr_text
+        read = {path: read_manifest(path, *how) for path in paths}
         utterances: dict[str, dict[str, dict]] = {}
         for key, utterance in merged(read).items():
             utterances.setdefault(utterance["language"], {})[key] = utterance

@@ -125,7 +125,10 @@ def _with_tokenizers(settings: dict[str, Any], folder: Path) -> dict[str, Any]:
 
 def _hyperparams(settings: dict[str, Any]) -> str:
     """What decoding needs of the run's configuration, and what loads it."""
-    keys = ("languages", "pairs", "only", "max_duration", "encoder", "objectives")
+    keys = (
+        "languages", "pairs", "only", "asr_text", "wer_normalizer", "max_duration", "encoder",
+        "objectives",
+    )  # fmt: skip
     head = _dumped(
         {key: settings[key] for key in keys if key in settings}
         | {"search": settings["test_search"]}

@@ -9,6 +9,7 @@ from speechbrain.dataio.batch import PaddedBatch
 from speechbrain.inference.interfaces import Pretrained
 from torch import Tensor
 
+from vmsp_brain.data.text import NORMALIZED
 from vmsp_brain.encoders import Frames
 from vmsp_brain.use.pauses import batches
 from vmsp_brain.use.recording import Recording
@@ -84,6 +85,11 @@ class SpeechTranslator(Pretrained):
         more than the encoder takes.
         """
         return min(self.hparams.max_duration, self.mods.encoder.max_seconds)
+
+    @property
+    def asr_text(self) -> str:
+        """What recognition writes: ``normalized`` text, or ``cased``, with punctuation."""
+        return getattr(self.hparams, "asr_text", NORMALIZED)
 
     @property
     def identifies(self) -> bool:

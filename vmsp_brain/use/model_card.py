@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 from huggingface_hub import EvalResult, ModelCardData
 from speechbrain.utils.checkpoints import Checkpoint
 
+from vmsp_brain.data.text import CASED, NORMALIZED
 from vmsp_brain.run.folder import RunFolder
 
 _CARD = """---
@@ -16,7 +17,7 @@ _CARD = """---
 # {title}
 
 One speech encoder with a head for the recognition of each of {languages}{translation}, trained with
-VM-MSP for SpeechBrain in the order {order}.
+VM-MSP for SpeechBrain in the order {order}. Recognition writes {text}.
 
 ## Use
 
@@ -41,6 +42,12 @@ model.transcribe_file("speech.wav", "{first_language}")
 
 {licences}
 """
+
+
+_TEXTS = {
+    NORMALIZED: "lower case without punctuation",
+    CASED: "sentences with case and punctuation",
+}
 
 
 class _Corpus(NamedTuple):
@@ -102,6 +109,7 @@ def model_card(run: RunFolder, checkpoints: list[Checkpoint], repository: str | 
         if first_pair
         else "",
         order=settings["order"],
+        text=_TEXTS[settings.get("asr_text", NORMALIZED)],
         first_language=settings["languages"][0],
         translate=f'model.translate_file("speech.wav", "{first_pair}")\n' if first_pair else "",
         results=_results(run, report),
@@ -133,17 +141,20 @@ def _metadata(run: RunFolder, corpus: _Corpus, report: dict[str, Any]) -> str:
 
 def _eval_results(corpus: _Corpus, report: dict[str, Any]) -> Iterator[EvalResult]:
     """A score of every language and pair on its test set."""
-    tasks = {"wer": "automatic-speech-recognition", "bleu": "translation"}
+    recognition = "automatic-speech-recognition"
+    tasks = {"wer": recognition, "wer_normalized": recognition, "bleu": "translation"}
     for metric, task in tasks.items():
+        kind, _, normalized = metric.partition("_")
         for part, score in report.get(metric, {}).items():
-            of_characters = metric == "wer" and part in report.get("wer_of_characters", ())
+            of_characters = kind == "wer" and part in report.get("wer_of_characters", ())
             yield EvalResult(
                 task_type=task,
                 dataset_type=corpus.dataset[0],
                 dataset_name=corpus.dataset[1],
                 dataset_config=part,
                 dataset_split="test",
-                metric_type="cer" if of_characters else metric,
+                metric_type="cer" if of_characters else kind,
+                metric_name="of normalized text" if normalized else None,
                 metric_value=round(score, 2),
             )
 
@@ -162,13 +173,16 @@ def _results(run: RunFolder, report: dict[str, Any] | None) -> str:
         return "Not measured; evaluate.py measures them."
     search = ", ".join(f"{key} {value}" for key, value in run.settings["test_search"].items())
     lines = [f"On the test set ({search}):"]
-    for metric, title in (("wer", "WER, %"), ("bleu", "BLEU"), ("lid", "LID, %")):
+    titles = {"wer": "WER, %", "wer_normalized": "WER of normalized text, %"}
+    for metric, title in (titles | {"bleu": "BLEU", "lid": "LID, %"}).items():
         if metric in report:
             scores = {**report[metric], "mean": report[f"{metric}_mean"]}
             lines += ["", f"| {' | '.join(['', *scores])} |", f"|{'---|' * (len(scores) + 1)}"]
             lines.append(f"| {' | '.join([title, *(f'{x:.2f}' for x in scores.values())])} |")
     if "bleu_signature" in report:
         lines += ["", f"sacreBLEU `{report['bleu_signature']}`; WER by jiwer."]
+    if "wer_normalized_by" in report:
+        lines += ["", f"Normalized by {report['wer_normalized_by']}."]
     if "wer_of_characters" in report:
         lines += ["", f"Of {', '.join(report['wer_of_characters'])} it is that of characters."]
     return "\n".join(lines)

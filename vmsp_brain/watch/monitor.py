@@ -180,7 +180,8 @@ class Monitor:
             From `EpochCost.stop`.
         """
         penalties, valid_losses = hierarchy.named_penalties(epoch), evaluation.losses.summary()
-        means = {key: report[f"{key}_mean"] for key in ("wer", "bleu", "lid") if key in report}
+        keys = ("wer", "wer_normalized", "bleu", "lid")
+        means = {key: report[f"{key}_mean"] for key in keys if key in report}
         self.hparams.train_logger.log_stats(
             stats_meta={
                 "epoch": epoch,
@@ -206,6 +207,10 @@ class Monitor:
             "WER_valid": {**report.get("wer", {}), "mean": means.get("wer")},
             "BLEU_valid": {**report.get("bleu", {}), "mean": means.get("bleu")},
             "LID_valid": {**report.get("lid", {}), "mean": means.get("lid")},
+            "WER_normalized_valid": {
+                **report.get("wer_normalized", {}),
+                "mean": means.get("wer_normalized"),
+            },
             "cost": cost,
         }.items():
             self.write_scalars(group, values, epoch)
@@ -249,7 +254,8 @@ class Monitor:
     def write_hyperparameters(self) -> None:
         """Write the experiment's numbers and order, and its test scores: the run is at its end."""
         report = self._run.read_report()
-        means = ("wer_mean", "bleu_mean", "cer_mean", "chrf_mean", "lid_mean")
+        names = ("wer", "wer_normalized", "bleu", "cer", "chrf", "lid")
+        means = [f"{name}_mean" for name in names]
         scores = {key: report[key] for key in means if key in report}
         tagged = {numbered_tag("test", key): score for key, score in scores.items()}
         self._writer.add_hparams(self._settings(), tagged, run_name=".")

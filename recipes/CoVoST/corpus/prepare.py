@@ -28,7 +28,6 @@ from corpus.report import (
     report_of,
     stop_on_faulty_evaluation_rows,
 )
-from corpus.text import normalize_transcription, normalize_translation
 from corpus.tsv import (
     CorpusError,
     Row,
@@ -39,11 +38,13 @@ from corpus.tsv import (
 from vmsp_brain.audio import SHORTEST
 from vmsp_brain.data.manifests import (
     COLUMNS,
+    SENTENCE,
     SPLITS,
     manifest_path,
     preparation_path,
     preparation_report,
 )
+from vmsp_brain.data.text import normalize_transcription, normalize_translation
 from vmsp_brain.files import write_whole
 from vmsp_brain.names import check_language, check_list, targets_by_language
 from vmsp_brain.shards import name_of
@@ -51,7 +52,7 @@ from vmsp_brain.shards import name_of
 MAX_CHARACTERS = 2000
 """Of a transcription or a translation: decoders have positions for 2500 tokens."""
 
-VERSION = 2
+VERSION = 3
 """To be raised when equal arguments and files no longer give equal manifests."""
 
 
@@ -254,12 +255,13 @@ def _fault(row: Row, clip: Clip, min_duration: float, max_duration: float) -> st
     if clip.fault and (trains or clip.fault != "silent"):
         return clip.fault
     transcription = normalize_transcription(row.sentence)
+    sentence = normalize_translation(row.sentence)
     translations = [normalize_translation(text) for text in row.translations.values()]
     if not transcription:
         return "empty_transcription"
     if not all(translations):
         return "empty_translation"
-    if max(map(len, (transcription, *translations))) > MAX_CHARACTERS:
+    if max(map(len, (transcription, sentence, *translations))) > MAX_CHARACTERS:
         return "too_long_text"
     if clip.duration < (min_duration if trains else SHORTEST):
         return "too_short"
@@ -292,7 +294,7 @@ def _write_manifest(
     written = 0
     with path.open("w", newline="", encoding="utf-8") as file:
         writer = csv.writer(file)
-        writer.writerow(COLUMNS)
+        writer.writerow((*COLUMNS, SENTENCE))
         for row in rows:
             clips_folder = _clips(Path("$data_root"), row.language)
             wav = converted_path(clips_folder, row.path) if converted else clips_folder / row.path
@@ -309,6 +311,7 @@ def _write_manifest(
                         target,
                         normalize_translation(translation),
                         row.speaker,
+                        normalize_translation(row.sentence),
                     )
                 )
                 written += 1

@@ -6,11 +6,15 @@ import shutil
 from importlib.metadata import version
 from pathlib import Path
 
+import jiwer
 import pytest
 import yaml
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
-from tests.helpers.commands import COMMANDS, run, run_script, train
+from evaluate import main as evaluate
+from export import main as export
+from tests.helpers.commands import COMMANDS, call, run, run_script, train
+from vmsp_brain.data.text import normalize_transcription
 from vmsp_brain.run.folder import RunFolder
 
 pytestmark = pytest.mark.slow
@@ -83,18 +87,44 @@ def test_debug_mode_runs_a_few_batches(mini_covost: Path, tmp_path: Path):
 
 
 def test_usa_trains_on_converted_clips_in_batches_of_a_duration(mini_covost: Path, tmp_path: Path):
-    train(
-        "usa.yaml", mini_covost, tmp_path / "run", "--languages=[en, fr]",
+    """Recognition writes sentences, by characters, and is scored as they are and normalized."""
+    out = tmp_path / "run"
+    done = train(
+        "usa.yaml", mini_covost, out, "--languages=[en, fr]",
+        "--asr_text=cased", "--token_type=char", "--curriculum_epochs=1",
         "--pairs=[fr-en]", "--number_of_epochs=1", "--st_vocabulary=separate",
         "--convert_audio=True", "--dynamic_batching=True", "--max_batch_length=8.0",
         "--batch_size=", "--ssl_batch_size=",
         "--ssl_max_batch_length=8.0", "--num_buckets=5", "--sampling_temperature=2.0",
     )  # fmt: skip
-    manifest = (tmp_path / "run" / "manifests" / "fr_train.csv").read_text()
+    manifest = (out / "manifests" / "fr_train.csv").read_text()
     assert manifest.count(".mp3.flac,") == 24
-    results = json.loads((tmp_path / "run" / "results.json").read_text())
+    results = json.loads((out / "results.json").read_text())
     assert set(results["bleu"]) == {"fr-en"}
-    assert (tmp_path / "run" / "tokenizers" / "st_fr-en.model").exists()
+    assert (out / "tokenizers" / "st_fr-en.model").exists()
+    for language in ("en", "fr"):
+        found = RunFolder(out).read_hypotheses(f"asr/{language}")
+        written, heard = [h.reference for h in found], [h.hypothesis for h in found]
+        assert all(text[0].isupper() and text[-1] in ".?!" for text in written)
+        assert results["wer"][language] == round(100 * jiwer.wer(written, heard), 2)
+        texts = [list(map(normalize_transcription, column)) for column in (written, heard)]
+        assert results["wer_normalized"][language] == round(100 * jiwer.wer(*texts), 2)
+    assert f"normalized en {results['wer_normalized']['en']:.2f}" in done.stdout
+
+    # Tested again, and as Whisper is: the model knows what it writes.
+    call(evaluate, out)
+    assert json.loads((out / "results.json").read_text()) == results
+    call(export, out, tmp_path / "model")
+    card = (tmp_path / "model" / "README.md").read_text()
+    assert "Recognition writes sentences with case and punctuation." in card
+    assert f"| WER of normalized text, % | {results['wer_normalized']['en']:.2f} |" in card
+    call(
+        evaluate, tmp_path / "model", "--manifest", out / "manifests" / "en_test.csv",
+        "--data_folder", mini_covost, "--output", tmp_path / "out", "--wer_normalizer=whisper",
+    )  # fmt: skip
+    again = json.loads((tmp_path / "out" / "results.json").read_text())
+    assert again["wer"]["en"] == results["wer"]["en"]
+    assert "Whisper's EnglishTextNormalizer" in again["wer_normalized_by"]
 
 
 @pytest.mark.parametrize(

@@ -67,6 +67,25 @@ def test_rows_of_a_clip_are_one_utterance_in_the_manifests_order(utterances):
     assert utterances["a"]["translations"] == {}
 
 
+def test_the_sentence_is_the_transcription_of_cased_recognition(manifest, tmp_path):
+    text = manifest.read_text(encoding="utf-8").splitlines()
+    sentences = ["sentence", *(['"Ça coûte cent."'] * 2), "Bonjour !", '"Salut, toi."']
+    rows = [f"{row},{sentence}" for row, sentence in zip(text, sentences, strict=True)]
+    manifest.write_text("\n".join(rows) + "\n", encoding="utf-8")
+    found = {
+        kind: [utterance["transcription"] for utterance in read.values()]
+        for kind in ("normalized", "cased")
+        if (read := read_manifest(manifest, tmp_path, kind))
+    }
+    assert found["normalized"] == ["ça coûte cent", "bonjour", "salut, toi"]
+    assert found["cased"] == ["Ça coûte cent.", "Bonjour !", "Salut, toi."]
+
+
+def test_a_manifest_without_sentences_serves_normalized_recognition_alone(manifest, tmp_path):
+    with pytest.raises(ValueError, match=r"no column sentence\. Prepare the corpus again"):
+        read_manifest(manifest, tmp_path, "cased")
+
+
 def test_columns_become_items(utterances, tmp_path):
     assert utterances["b"] == {
         "wav": f"{tmp_path}/b.wav",

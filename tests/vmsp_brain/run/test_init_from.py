@@ -7,6 +7,7 @@ import pytest
 import torch
 
 from tests.helpers.untrained_runs import experiment_of, make_untrained_run, write_manifests
+from vmsp_brain.data.tokenizers import coverage, load_tokenizer
 from vmsp_brain.data.vocabularies import train_tokenizers
 from vmsp_brain.run.folder import RunFolder
 from vmsp_brain.run.init_from import (
@@ -215,3 +216,18 @@ def test_heads_of_no_run_are_refused(manifests, tmp_path):
     _, hparams = experiment_of(tmp_path / "run", manifests, "--init_heads={st/*: asr/en}")
     with pytest.raises(ValueError, match=r"init_heads: found .* without init_from"):
         check_earlier_run(hparams)
+
+
+def test_recognition_of_another_text_has_new_vocabularies_and_heads(
+    manifests, earlier, tmp_path, capsys
+):
+    started(
+        tmp_path / "run", manifests, earlier, "--languages=[en, de]", "--pairs=[de-en]",
+        "--asr_text=cased",
+    )  # fmt: skip
+    printed = capsys.readouterr().out
+    assert "Recognition's vocabularies are new: asr_text was normalized, is now cased." in printed
+    assert "Heads of another vocabulary than this run's start new: asr/en, asr/de." in printed
+    assert "New heads: asr/en, asr/de. Left out: asr/en, asr/de, asr/it, st/it-en." in printed
+    own = RunFolder(tmp_path / "run").tokenizers / "asr_en.model"
+    assert coverage(load_tokenizer(own), ["."]).unknown_characters == 0

@@ -55,6 +55,41 @@ def test_perfect_hypotheses_score_0_and_100():
     assert bleu(perfect, "fr-en") == pytest.approx(100)
 
 
+WRITTEN = ["The cat sat, didn't it?", "Dr. Smith’s dog ran home.", "10 cats (two dogs)!"]
+HEARD = ["the cat sat didn't it", "Doctor Smith's dog ran home", "Ten cats two dogs"]
+NORMALIZED_BY = {
+    "covost": (
+        ["the cat sat didn't it", "dr smith's dog ran home", "10 cats two dogs"],
+        ["the cat sat didn't it", "doctor smith's dog ran home", "ten cats two dogs"],
+    ),
+    "whisper": (
+        ["the cat sat did not it", "doctor smith s dog ran home", "10 cats"],
+        ["the cat sat did not it", "doctor smith is dog ran home", "10 cats 2 dogs"],
+    ),
+}
+
+
+@pytest.mark.parametrize("normalizer", NORMALIZED_BY)
+def test_sentences_are_scored_as_they_are_and_normalized_both_as_jiwer_does(normalizer):
+    settings = {"asr_text": "cased", "wer_normalizer": normalizer}
+    found = results({"asr/en": made(WRITTEN, HEARD)}, settings)
+    assert found["wer"]["en"] == round(100 * jiwer.wer(WRITTEN, HEARD), 2)
+    expected = round(100 * jiwer.wer(*map(list, NORMALIZED_BY[normalizer])), 2)
+    assert found["wer_normalized"] == {"en": expected}
+    assert found["wer_normalized_mean"] == expected < found["wer"]["en"]
+    assert ("transformers" in found["wer_normalized_by"]) == (normalizer == "whisper")
+
+
+def test_text_that_is_normalized_has_a_second_score_by_another_normalizer_alone():
+    hypotheses = {"asr/fr": made(["l'été à dix"], ["l été à dix"])}
+    plain = results(hypotheses)
+    assert "wer_normalized" not in plain
+    assert results(hypotheses, {"asr_text": "normalized", "wer_normalizer": "covost"}) == plain
+    whisper = results(hypotheses, {"asr_text": "normalized", "wer_normalizer": "whisper"})
+    assert (whisper["wer"], whisper["wer_normalized"]) == (plain["wer"], {"fr": 0.0})
+    assert {key: whisper[key] for key in plain} == plain
+
+
 def test_signatures_are_those_of_the_defaults():
     for part in ("nrefs:1", "case:mixed", "tok:13a", "smooth:exp", sacrebleu.__version__):
         assert part in signature(sacrebleu.BLEU())

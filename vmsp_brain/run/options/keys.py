@@ -12,7 +12,9 @@ from typing import Any
 
 import torch
 
+from vmsp_brain.data.text import CASED, NORMALIZED
 from vmsp_brain.names import split_pair
+from vmsp_brain.run.normalization import NORMALIZERS
 from vmsp_brain.run.options.kinds import (
     Choice,
     Flag,
@@ -219,6 +221,17 @@ _DATA = (
 )
 
 _TEXT = (
+    Option(
+        "asr_text",
+        Choice((NORMALIZED, CASED)),
+        "What recognition writes: lower case without punctuation, or sentences as they are.",
+    ),
+    Option(
+        "wer_normalizer",
+        Choice(NORMALIZERS),
+        "What the second WER of results.json, wer_normalized, is normalized by.",
+        may_change=True,
+    ),
     Option("token_type", Choice(("bpe", "unigram", "char")), "SentencePiece's kind of vocabulary."),
     Option(
         "asr_vocab_size",

@@ -18,12 +18,12 @@ from hypothesis import strategies as st
 from corpus.clips import check_clip
 from corpus.conversion import converted_path
 from corpus.prepare import prepare_covost
-from corpus.text import normalize_transcription, normalize_translation
 from corpus.tsv import CorpusError
 from tests.helpers.corpus import make_corpus
 from tests.helpers.damage import HITS, contents, damaged, repeatable
 from vmsp_brain.audio import load_audio
 from vmsp_brain.data.manifests import SPLITS, manifest_path, read_manifest
+from vmsp_brain.data.text import normalize_transcription, normalize_translation
 
 
 @pytest.fixture(scope="module")

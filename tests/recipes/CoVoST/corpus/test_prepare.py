@@ -15,12 +15,12 @@ import soundfile
 from speechbrain.dataio.dataset import DynamicItemDataset
 
 from corpus.prepare import prepare_covost
-from corpus.text import normalize_transcription
 from corpus.tsv import CorpusError
 from covost_prepare import main
 from tests.helpers.commands import call
 from tests.helpers.corpus import DEV, TEST, TRAIN, edit_line, make_corpus, write_clip, write_tsv
-from vmsp_brain.data.manifests import COLUMNS, manifest_path, read_manifest
+from vmsp_brain.data.manifests import COLUMNS, SENTENCE, manifest_path, read_manifest
+from vmsp_brain.data.text import normalize_transcription
 
 
 def rows_of(folder: Path, language: str, split: str) -> list[dict[str, str]]:
@@ -50,9 +50,10 @@ def test_manifest(corpus: Path, out: Path):
     for split, size in (("train", TRAIN), ("dev", DEV), ("test", TEST)):
         assert len(rows_of(out, "fr", split)) == size
     first = rows_of(out, "fr", "train")[0]
-    assert tuple(first) == COLUMNS
+    assert tuple(first) == (*COLUMNS, SENTENCE)
     assert first["wav"] == "$data_root/fr/clips/fr_0.mp3"
     assert first["transcription"] == "l'eau est très froide dit-il"
+    assert first["sentence"] == "L’eau est très froide, dit-il."
     assert (first["target_language"], first["translation"]) == ("en", "In en: cold.")
     assert float(first["duration"]) == pytest.approx(0.6, abs=0.05)
     assert first["speaker"] == "speaker0"

@@ -1,9 +1,6 @@
-import doctest
-
 import pytest
 
-from corpus import text
-from corpus.text import normalize_transcription, normalize_translation
+from vmsp_brain.data.text import normalize_transcription, normalize_translation
 
 
 @pytest.mark.parametrize(
@@ -58,7 +55,3 @@ def test_translations_keep_case_and_punctuation():
     assert (
         normalize_translation("  He said:\u00a0“No  way!” cafe\u0301 ") == "He said: “No way!” café"
     )
-
-
-def test_docstring_example():
-    assert doctest.testmod(text).failed == 0

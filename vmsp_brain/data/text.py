@@ -1,7 +1,14 @@
-"""The text conventions of CoVoST 2: what recognition is trained and scored on, and translation."""
+"""The text conventions of CoVoST 2: what recognition is trained and scored on, and translation.
+
+Recognition writes normalized text, which is the field's convention, or sentences as translation
+does, with case and punctuation (``asr_text``).
+"""
 
 import re
 import unicodedata
+
+NORMALIZED, CASED = "normalized", "cased"
+"""Kinds of recognition's text."""
 
 _APOSTROPHES = str.maketrans(dict.fromkeys("’‘ʼ`´＇", "'"))
 _HYPHENS = str.maketrans(dict.fromkeys("‐‑", "-"))
@@ -48,7 +55,7 @@ def normalize_transcription(text: str) -> str:
 
 
 def normalize_translation(text: str) -> str:
-    """Text as translation spells it: NFC and single spaces; case and punctuation stay.
+    """Text as translation, and cased recognition, spell it: NFC and single spaces.
 
     Invisible characters go, see `_visible`.
     """

@@ -103,8 +103,6 @@ def measure(folder: Path, dynamic_batching: bool) -> dict[str, Any]:
         "valid_batch_size": 32,
         "seed": 1234,
         "curriculum_epochs": 0,
-        "wav_augment": None,
-        "asr_text": "normalized",
         "cache_audio": False,
         "num_workers": 0,
     }

@@ -19,6 +19,7 @@ from vmsp_brain.data.manifests import (
 )
 from vmsp_brain.data.passes import Batching, DynamicBatches, FixedBatches, tempered
 from vmsp_brain.data.samplers import EvaluationSampler, MultilingualSampler, steps_of_one_pass
+from vmsp_brain.data.text import NORMALIZED
 from vmsp_brain.data.tokenizers import Tokenizer
 from vmsp_brain.data.wav_augment import slowest
 
@@ -70,7 +71,7 @@ def load_data(hparams: Mapping[str, Any], tokenizers: Mapping[str, Tokenizer]) -
     longest = hparams["encoder"].max_seconds
     for split, utterances in (("dev", dev), ("test", test)):
         _check_durations(utterances, split, longest)
-    _check_durations(train, "train", longest * slowest(hparams["wav_augment"]))
+    _check_durations(train, "train", longest * slowest(hparams.get("wav_augment")))
     heard = {source for each in hparams["objectives"].values() for source in each.sources}
     self_supervised = "ssl" in heard
     if hparams["unlabelled_folders"] and not self_supervised:
@@ -96,7 +97,7 @@ def load_data(hparams: Mapping[str, Any], tokenizers: Mapping[str, Tokenizer]) -
         batching,
         steps=steps_of_one_pass(labelled, process["world_size"]),
         seed=hparams["seed"],
-        curriculum_epochs=hparams["curriculum_epochs"],
+        curriculum_epochs=hparams.get("curriculum_epochs", 0),
         **process,
     )
     dev_durations = _durations({**dev, **({"ssl": ssl["dev"]} if ssl["dev"] else {})})
@@ -198,7 +199,8 @@ def _read_unlabelled(hparams: Mapping[str, Any]) -> dict[str, dict]:
 
 def read_manifests(hparams: Mapping[str, Any], split: str) -> dict[str, dict[str, dict]]:
     """A split's utterances by language, then by ID."""
-    folder, how = hparams["manifest_folder"], (hparams["data_folder"], hparams["asr_text"])
+    how = hparams["data_folder"], hparams.get("asr_text", NORMALIZED)
+    folder = hparams["manifest_folder"]
     return {
         language: read_manifest(manifest_path(folder, language, split), *how)
         for language in hparams["languages"]

@@ -7,7 +7,9 @@ from pathlib import Path
 import pytest
 import torch
 
+from corpus.hf_shards import index_hf_copy
 from tests.helpers.commands import command, last_parameters
+from tests.helpers.hf_copy import make_hf_copy
 from tests.helpers.running import Running, has_saved
 from vmsp_brain.data.manifests import read_manifest
 
@@ -51,13 +53,24 @@ def test_processes_share_a_test_set(whole: Path, mini_covost: Path):
         assert sorted(line.split("\t")[0] for line in lines) == sorted(rows)
 
 
+@pytest.fixture(scope="module")
+def shards(mini_covost: Path, tmp_path_factory) -> Path:
+    """The same clips in shards."""
+    folder = tmp_path_factory.mktemp("shards")
+    for pair in ("en-de", "fr-en"):
+        make_hf_copy(mini_covost, folder / "copy", pair)
+    index_hf_copy(str(folder / "copy"), folder / "data", ["en", "fr"], ["fr-en"])
+    return folder / "data"
+
+
 def test_a_run_that_is_stopped_again_and_again_ends_bit_identical(
-    whole: Path, launch, mini_covost: Path, tmp_path: Path
+    whole: Path, launch, shards: Path, tmp_path: Path
 ):
+    """Read from shards, to that which read files."""
     out, log = tmp_path / "run", tmp_path / "log"
 
     def start(*more: str) -> Running:
-        return started(mini_covost, out, launch, log, *more)
+        return started(shards, out, launch, log, *more)
 
     often = "--ckpt_interval_steps=1"
     code = start(often).when(has_saved(out, 1, 1)).signal_all(signal.SIGTERM)

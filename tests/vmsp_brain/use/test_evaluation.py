@@ -9,6 +9,7 @@ import jiwer
 import pytest
 import sacrebleu
 
+from tests.helpers.shards import put_in_shard
 from tests.helpers.untrained_runs import make_untrained_run
 from vmsp_brain.run.folder import RunFolder
 from vmsp_brain.run.scores import Hypothesis
@@ -90,6 +91,20 @@ def test_a_corpus_that_is_elsewhere_is_said_before_anything_is_decoded(
         ValueError, match=r"--data_folder: /.*/data/en/clips/en_test_0.wav, the first"
     ):
         ModelTest(str(untrained_run), **asked).run()
+
+
+def test_clips_in_shards_are_tested_as_files_are(untrained_run: Path, exported: Path, tmp_path):
+    files = untrained_run.parent / "manifests" / "es_test.csv"
+    manifests = {"files": files, "shard": put_in_shard(files, tmp_path)}
+    made = {}
+    for name, manifest in manifests.items():
+        ModelTest(str(exported), output=tmp_path / name, manifest=[manifest]).run()
+        written = (tmp_path / name / "test").glob("*.tsv")
+        made[name] = {path.name: path.read_text() for path in written}
+    assert made["files"] == made["shard"] != {}
+    (tmp_path / "clips.parquet").unlink()
+    with pytest.raises(ValueError, match=r"clips\.parquet, the first clip of .* is not there"):
+        ModelTest(str(exported), output=tmp_path / "none", manifest=[manifests["shard"]]).run()
 
 
 @pytest.mark.parametrize("output", ["taken", "taken/deeper"])

@@ -17,7 +17,7 @@ import resource
 import sys
 import tempfile
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from itertools import islice
 from pathlib import Path
 from types import SimpleNamespace
@@ -32,6 +32,9 @@ from vmsp_brain.data.batches import Key
 from vmsp_brain.data.loading import load_data
 from vmsp_brain.data.manifests import COLUMNS, manifest_path
 from vmsp_brain.data.samplers import DRAWS
+from vmsp_brain.run.experiment_file import ExperimentFile
+
+UAS = Path(__file__).parents[2] / "hparams" / "uas.yaml"
 
 HOURS = {"en": 430, "fr": 264, "de": 184, "ca": 136, "es": 113}
 """Of CoVoST 2's training sets."""
@@ -83,29 +86,22 @@ def write_manifest(path: Path, language: str, size: int, rng: np.random.Generato
             writer.writerow(row)
 
 
+def settings(data_folder: Path, manifests: Path, languages: Sequence[str]) -> dict[str, Any]:
+    """What a run of `uas.yaml` declares of its data; no model is built."""
+    given = {"data_folder": str(data_folder), "manifest_folder": str(manifests)}
+    declared = ExperimentFile(UAS, {**given, "languages": list(languages), "pairs": []}).document()
+    return {
+        **declared,
+        "num_workers": 0,
+        "encoder": SimpleNamespace(max_seconds=math.inf),
+        "objectives": {source: SimpleNamespace(sources=[source]) for source in [*languages, "ssl"]},
+    }
+
+
 def measure(folder: Path, dynamic_batching: bool) -> dict[str, Any]:
     """CPU seconds and megabytes."""
-    hparams = {
-        "data_folder": "/nowhere",
-        "manifest_folder": folder,
-        "languages": list(HOURS),
-        "unlabelled_folders": [],
-        "encoder": SimpleNamespace(max_seconds=math.inf),
-        "objectives": {source: SimpleNamespace(sources=[source]) for source in [*HOURS, "ssl"]},
-        "batch_size": 32,
-        "ssl_batch_size": 32,
-        "dynamic_batching": dynamic_batching,
-        "max_batch_length": 170.0,
-        "ssl_max_batch_length": 170.0,
-        "num_buckets": 60,
-        "max_batch_ex": 128,
-        "sampling_temperature": math.inf,
-        "valid_batch_size": 32,
-        "seed": 1234,
-        "curriculum_epochs": 0,
-        "cache_audio": False,
-        "num_workers": 0,
-    }
+    hparams = settings(Path("/nowhere"), folder, list(HOURS))
+    hparams["dynamic_batching"] = dynamic_batching
     start = time.process_time()
     train = load_data(hparams, tokenizers={})["train"]
     sampler = train.loader_kwargs["batch_sampler"]

@@ -8,11 +8,14 @@ from unittest.mock import Mock
 
 import pytest
 import torch
+from speechbrain.augment.augmenter import Augmenter
+from speechbrain.augment.time_domain import SpeedPerturb
 from speechbrain.utils.epoch_loop import EpochCounter
 from torch.utils.data import Dataset
 
 from tests.helpers.oracles import VOCABULARY, make_brain
 from vmsp_brain.brain import VMSPBrain
+from vmsp_brain.data import wav_augment
 from vmsp_brain.data.batches import MultilingualBatch
 from vmsp_brain.data.passes import FixedBatches
 from vmsp_brain.data.samplers import EvaluationSampler, MultilingualSampler
@@ -45,6 +48,12 @@ class Noise(Dataset):
         return draw, source, item
 
 
+def changed_by_chance() -> Augmenter:
+    """In half of the batches another speed and noise."""
+    speed, noise = SpeedPerturb(16_000, [90, 100, 110]), wav_augment.Noise("white")
+    return Augmenter(augment_prob=0.5, min_augmentations=2, augmentations=[speed, noise])
+
+
 def train(folder: Path, interrupt: Callable[[VMSPBrain], None] = lambda brain: None) -> VMSPBrain:
     """Train in a folder, or go on with what is in it."""
     counter = EpochCounter(EPOCHS)
@@ -54,7 +63,7 @@ def train(folder: Path, interrupt: Callable[[VMSPBrain], None] = lambda brain: N
         gradient_step=partial(GradientStep, selection=selection, measure_every=1),
         hparams={
             "output_folder": folder, "checkpoints_to_keep": 2, "train_logger": Mock(),
-            "valid_search": {}, "test_search": {},
+            "valid_search": {}, "test_search": {}, "wav_augment": {"augment": changed_by_chance()},
         },
         checkpointer=AtomicCheckpointer(folder / "save", {"epoch_counter": counter}),
         noprogressbar=True,

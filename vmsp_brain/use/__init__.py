@@ -1,0 +1,1 @@
+"""A trained model in use: to transcribe and translate, to be evaluated, exported and tried."""

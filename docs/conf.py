@@ -1,5 +1,6 @@
 """Sphinx's configuration. `make docs` builds the site, without network, into docs/_build/html."""
 
+import logging
 import sys
 from pathlib import Path
 
@@ -7,6 +8,9 @@ ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
 
 from vmsp_brain.run.options.reference import keys_table, relations_list  # noqa: E402
+
+# That there is no torchvision matters to nobody here.
+logging.getLogger("speechbrain.utils.train_logger").setLevel(logging.ERROR)
 
 project = "VM-MSP for SpeechBrain"
 author = "the VM-MSP for SpeechBrain authors"

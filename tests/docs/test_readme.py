@@ -19,7 +19,9 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import ModuleType
 
+import numpy as np
 import pytest
+import soundfile
 
 from tests.helpers.commands import ROOT, TINY
 from vmsp_brain.run.options.command_line import open_experiment
@@ -177,7 +179,10 @@ def prepare(clone: Path) -> None:
     corpus, manifests = clone / "data" / "mini_covost", clone / "results" / "mini" / "manifests"
     shutil.copytree(corpus / "es", corpus / "it")
     (corpus / "it" / "covost_v2.es_en.tsv").rename(corpus / "it" / "covost_v2.it_en.tsv")
-    shutil.copy(next((corpus / "fr" / "clips").glob("*.mp3")), clone / "speech.mp3")
+    clips = sorted((corpus / "fr" / "clips").glob("*.mp3"))[:20]
+    shutil.copy(clips[0], clone / "speech.mp3")
+    waves, rates = zip(*map(soundfile.read, clips), strict=True)
+    soundfile.write(clone / "lecture.mp3", np.concatenate(waves), rates[0])
     (clone / "my_data").mkdir()
     for language in ("en", "fr"):
         shutil.copy(manifests / f"{language}_train.csv", clone / "my_data" / f"{language}.csv")

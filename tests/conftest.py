@@ -1,5 +1,6 @@
 """What every test can count on: no network, one thread, and processes only where `slow` says so."""
 
+import gc
 import os
 
 os.environ["HF_HUB_OFFLINE"] = "1"  # a name on a model hub that is not there fails at once
@@ -24,6 +25,15 @@ def pytest_collection_modifyitems() -> None:
     torch.set_num_threads(1)
     # Hypothesis asks all modules for their file; SpeechBrain's would import what is not installed.
     LazyModule.__file__ = None
+
+
+@pytest.fixture(autouse=True, scope="module")
+def _freeze() -> None:
+    """Keep the libraries' objects out of garbage collections, else each takes half a second.
+
+    SpeechBrain's Whisper asks for one whenever it is made.
+    """
+    gc.freeze()
 
 
 @pytest.fixture(autouse=True)

@@ -7,10 +7,12 @@ it has a tag of its own (``!new:``): then it takes the place of the base's. Hype
 ``!include:`` does not serve here: at the root of a file it loses the overrides of the command line.
 """
 
+import copy
 import os
 import re
 from collections.abc import Mapping
 from difflib import get_close_matches
+from functools import lru_cache
 from io import StringIO
 from pathlib import Path
 from typing import Any
@@ -218,7 +220,7 @@ def _read(path: Path, folder: Path) -> tuple[str, CommentedMap]:
         way = os.path.relpath(path.parent, folder)
         text = path.read_text(encoding="utf-8")
         text = text if way == "." else text.replace("!include:", f"!include:{way}/")
-        own = ruamel.yaml.YAML().load(text)
+        own = copy.deepcopy(_parsed(text))
     except ruamel.yaml.error.MarkedYAMLError as error:
         line = error.problem_mark.line + 1
         raise ValueError(f"{path}, line {line}: is not YAML: {error.problem}.") from error
@@ -227,6 +229,12 @@ def _read(path: Path, folder: Path) -> tuple[str, CommentedMap]:
     if not isinstance(own, CommentedMap):
         raise ValueError(f"{path}: found no keys, expected an experiment like hparams/uas.yaml.")
     return text, own
+
+
+@lru_cache
+def _parsed(text: str) -> Any:
+    """A document that nobody may change: the experiments of a study have the same bases."""
+    return ruamel.yaml.YAML().load(text)
 
 
 def _text(error: Exception) -> str:

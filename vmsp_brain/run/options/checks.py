@@ -8,7 +8,6 @@ from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
 
-import ruamel.yaml
 from speechbrain.utils.run_opts import RunOptions
 
 from vmsp_brain.run.experiment_file import ExperimentFile
@@ -42,7 +41,7 @@ def check_experiment(experiment: ExperimentFile, run_options: Mapping[str, Any])
     """
     given = {**experiment.overrides, **run_options}
     _refuse([*_problems_of_given(given, experiment), *_problems_of_missing(experiment)])
-    resolved = {**ruamel.yaml.YAML().load(experiment.resolved()), **run_options}
+    resolved = {**experiment.document(), **run_options}
     values = {name: _at(resolved, name) for name in OPTIONS}
     values = {name: value for name, value in values.items() if _is_plain(value)}
     _refuse(

@@ -49,7 +49,7 @@ train: $(INSTALLED) $(CORPUS)
 study: $(INSTALLED) $(CORPUS)
 	$(VENV)/bin/python recipes/CoVoST/study.py recipes/CoVoST/study.yaml --output results/study --jobs 2
 
-# On all cores, a file's tests together in the order of their names: those that train come first.
+# On all cores (tests/conftest.py), a file's tests together in the order of their names: those that train come first.
 PYTEST := $(VENV)/bin/python -m pytest --numprocesses=auto --dist=loadscope --no-loadscope-reorder
 
 # The linters have one core's work: beside the tests', and both must pass.

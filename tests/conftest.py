@@ -13,7 +13,14 @@ from collections.abc import Iterator
 
 import pytest
 
+from vmsp_brain.threads import cpus
+
 signal.signal(signal.SIGINT, signal.default_int_handler)  # xdist's workers ignore it
+
+
+def pytest_xdist_auto_num_workers(config: pytest.Config) -> int:
+    """A worker for every CPU, and one more where tests wait for the processes that they start."""
+    return cpus() + ("not slow" not in config.option.markexpr)
 
 
 @pytest.hookimpl(tryfirst=True)

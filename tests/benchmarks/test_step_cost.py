@@ -12,7 +12,13 @@ VARIANTS = {**STEPS, **LANGUAGES, **OBJECTIVES}
 @pytest.fixture(autouse=True)
 def small(monkeypatch):
     """Fewer layers of the same kind, narrow."""
-    for name, value in {"BLOCKS": 8, "D_MODEL": 8, "D_FFN": 8, "CHANNELS": 4, "SECONDS": 0.3}.items():
+    for name, value in {
+        "BLOCKS": 8,
+        "D_MODEL": 8,
+        "D_FFN": 8,
+        "CHANNELS": 4,
+        "SECONDS": 0.3,
+    }.items():
         monkeypatch.setattr(step_cost, name, value)
 
 

@@ -150,7 +150,7 @@ def lambdas_of(brain: VMSPBrain) -> list[Tensor]:
 def project_onto_simplex(vector: Tensor) -> Tensor:
     """By bisection on the threshold, unlike TorchJD's."""
     low, high = vector.min() - 1, vector.max()
-    for _ in range(200):
+    for _ in range(60):  # to double precision
         middle = (low + high) / 2
         low, high = (middle, high) if (vector - middle).clamp(min=0).sum() > 1 else (low, middle)
     return (vector - high).clamp(min=0)
@@ -182,9 +182,9 @@ def oracle_step(
     heads = [key for key in first if not key.startswith("encoder.")]
     processes = len(gradients_of_processes)
 
-    def row(gradients: dict, draw: int, name: str) -> Tensor:
-        parts = [gradients[draw, name][key].flatten().cpu() for key in shared]
-        return torch.cat([torch.zeros(0), *parts]).double()
+    def rows(gradients: dict, draw: int, names: list[str]) -> Tensor:
+        whole = [[gradients[draw, name][key].flatten().cpu() for key in shared] for name in names]
+        return torch.stack([torch.cat([torch.zeros(0), *row]).double() for row in whole])
 
     update = {key: torch.zeros_like(value) for key, value in first.items()}
     new_lambdas = []
@@ -195,9 +195,7 @@ def oracle_step(
             multiplier *= [*PENALTIES, ABOVE_LID][number - 1](brain.epoch)
         gramian = torch.zeros(len(names), len(names), dtype=torch.float64)
         for gradients in gradients_of_processes:
-            for i, j in itertools.product(range(len(names)), repeat=2):
-                product = row(gradients, 0, names[i]) @ row(gradients, 1, names[j])
-                gramian[i, j] += product / processes
+            gramian += rows(gradients, 0, names) @ rows(gradients, 1, names).T / processes
         old = lambdas[number].double()
         new = project_onto_simplex(old - GAMMA * (gramian @ old + 0.1 * old))
         new = new if updates_weights else old

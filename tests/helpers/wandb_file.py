@@ -3,8 +3,10 @@
 import struct
 from collections.abc import Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from wandb.proto.wandb_internal_pb2 import Record
+if TYPE_CHECKING:
+    from wandb.proto.wandb_internal_pb2 import Record
 
 BLOCK = 2**15
 HEAD = 7
@@ -13,8 +15,10 @@ LAST = (1, 4)
 """Kinds of a record that is whole, and of the last part of one."""
 
 
-def read_records(path: Path) -> Iterator[Record]:
+def read_records(path: Path) -> "Iterator[Record]":
     """The file's records in their order."""
+    from wandb.proto.wandb_internal_pb2 import Record
+
     content, place, parts = path.read_bytes(), HEAD, b""
     assert content[:4] == b":W&B"
     while place + HEAD <= len(content):

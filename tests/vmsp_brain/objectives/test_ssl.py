@@ -72,7 +72,7 @@ def test_loss_falls_on_a_small_set(kind, ssl):
     made = small_ssl(ssl, encoder)
     optimizer = torch.optim.Adam([*made.parameters(), *encoder.parameters()], lr=5e-3)
     losses = []
-    for step in range(40):
+    for step in range(25):
         made.begin_step(step)
         loss = made.loss(made.encode(encoder, batch), batch)
         optimizer.zero_grad()

@@ -6,10 +6,9 @@ import subprocess
 import sys
 from pathlib import Path
 from types import SimpleNamespace
+from typing import TYPE_CHECKING
 
-import mlflow
 import pytest
-from mlflow.exceptions import MlflowException
 from speechbrain.utils.train_logger import FileTrainLogger, TensorboardLogger
 
 from tests.helpers.commands import ROOT
@@ -21,19 +20,24 @@ from vmsp_brain.run.options.checks import check_experiment
 from vmsp_brain.watch.monitor import Monitor
 from vmsp_brain.watch.tracking import open_trackers
 
+if TYPE_CHECKING:  # it takes seconds, which only the process of these tests has to spend
+    import mlflow
+
 SETTINGS = {"order": "UAS", "gamma": 0.01, "seed": 5}
 
 
 @pytest.fixture
-def store(tmp_path: Path, monkeypatch) -> mlflow.MlflowClient:
+def store(tmp_path: Path, monkeypatch) -> "mlflow.MlflowClient":
     """Of MLflow, in files here."""
+    from mlflow import MlflowClient
+
     monkeypatch.setenv("MLFLOW_TRACKING_URI", f"file:{tmp_path}/mlruns")
     monkeypatch.setenv("MLFLOW_ALLOW_FILE_STORE", "true")
     monkeypatch.setenv("MLFLOW_EXPERIMENT_NAME", "soups")
-    return mlflow.MlflowClient()
+    return MlflowClient()
 
 
-def the_run(store: mlflow.MlflowClient) -> mlflow.entities.Run:
+def the_run(store: "mlflow.MlflowClient") -> "mlflow.entities.Run":
     experiment = store.get_experiment_by_name("soups")
     [found] = store.search_runs([experiment.experiment_id])
     return found
@@ -58,6 +62,7 @@ def monitor_of(folder: Path, *places: str) -> Monitor:
     return Monitor(SimpleNamespace(**hparams, **SETTINGS))
 
 
+@pytest.mark.slow  # MLflow starts one as it is imported
 def test_mlflow_has_tensorboards_curves_of_a_run_that_went_on(store, tmp_path: Path):
     folder = tmp_path / "run"
     folder.mkdir()
@@ -87,15 +92,18 @@ def test_mlflow_has_tensorboards_curves_of_a_run_that_went_on(store, tmp_path: P
     assert found.data.params | {"order": "UAS", "gamma": "0.01"} == found.data.params
 
 
+@pytest.mark.slow  # MLflow starts one as it is imported
 def test_what_mlflow_does_not_take_is_counted_and_training_goes_on(
     store, tmp_path: Path, monkeypatch, caplog
 ):
+    from mlflow.exceptions import MlflowException
+
     monitor = monitor_of(tmp_path, "mlflow")
 
     def refuse(*_arguments, **_options) -> None:
         raise MlflowException("the disk is full")
 
-    monkeypatch.setattr(mlflow.MlflowClient, "log_batch", refuse)
+    monkeypatch.setattr(type(store), "log_batch", refuse)
     monitor.write_lambdas({"asr/fr": 0.25, "ssl": 0.75}, 1)
     monitor.write_lambdas({"asr/fr": 0.25, "ssl": 0.75}, 2)
     assert [message.partition(",")[0] for message in caplog.messages] == [
@@ -107,6 +115,7 @@ def test_what_mlflow_does_not_take_is_counted_and_training_goes_on(
     assert len(RunFolder(tmp_path).read_curves()["lambda/ssl"]) == 2
 
 
+@pytest.mark.slow  # MLflow starts one as it is imported
 def test_a_place_that_is_not_reached_is_named_before_training(tmp_path: Path, monkeypatch):
     monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://127.0.0.1:9")
     monkeypatch.setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")

@@ -79,9 +79,12 @@ def test_the_best_checkpoint_is_the_primary_levels(uas_run):
 
 
 def test_debug_mode_runs_a_few_batches(mini_covost: Path, tmp_path: Path):
+    """Of augmented waveforms, with what other languages say as noise."""
+    noises = mini_covost / "es" / "clips"
     train(
-        "uas.yaml", mini_covost, tmp_path / "run", "--languages=[en, fr]",
-        "--pairs=[fr-en]", "--debug", "--noprogressbar",
+        "wav_augment.yaml", mini_covost, tmp_path / "run", "--languages=[en, fr]",
+        "--pairs=[fr-en]", "--debug", "--noprogressbar", "--spec_augment={time_warp: 5}",
+        f"--wav_augment={{noise: {noises}, reverb: {noises}, snr_low: 20, snr_high: 30}}",
     )  # fmt: skip
     assert len((tmp_path / "run" / "train_log.txt").read_text().splitlines()) == 2
 

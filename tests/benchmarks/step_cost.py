@@ -54,6 +54,9 @@ MANY_UTTERANCES = 120
 LARGE_UTTERANCES, LARGE_SECONDS = 32, (5.0, 10.0)
 """Of one language in one draw, where memory is measured: of such clips, then of such."""
 
+LARGE = {"D_MODEL": 512, "D_FFN": 2432, "CHANNELS": 64}
+"""Sizes of uas.yaml's encoder, of 83 M parameters."""
+
 PAPER = {
     "asr/en": "en", "asr/fr": "fr", "asr/de": "de", "asr/es": "es", "asr/ca": "ca",
     "st/fr-en": "fr", "st/de-en": "de", "st/es-en": "es", "st/ca-en": "ca",
@@ -76,7 +79,7 @@ def both_tasks(languages: int, translations: int = 1) -> dict[str, str]:
 
 
 def make_encoder() -> ConformerEncoder:
-    """A Conformer of about 14 M parameters, without dropout."""
+    """A Conformer of about 14 M parameters, or of `LARGE`, without dropout."""
     return conformer_encoder(
         d_model=D_MODEL,
         nhead=4,
@@ -330,8 +333,9 @@ OBJECTIVES = {
 # ---------------------------------------------------------------- measuring
 
 
-def time_steps(connection, variant: Variant) -> None:
+def time_steps(connection, variant: Variant, sizes: Mapping[str, int]) -> None:
     """A process: builds a variant, and takes its steps when it is asked to."""
+    globals().update(sizes)
     torch.set_num_threads(1)
     step = variant.make(variant.objectives)
     step(make_batch(variant.objectives))  # not timed: first uses, optimizers' state
@@ -344,8 +348,9 @@ def time_steps(connection, variant: Variant) -> None:
         connection.send((time.process_time() - start) / variant.steps)
 
 
-def measure_memory(connection, variant: Variant) -> None:
+def measure_memory(connection, variant: Variant, sizes: Mapping[str, int]) -> None:
     """A process: MiB that a variant's step adds at its peak, by the clips' seconds."""
+    globals().update(sizes)
     torch.set_num_threads(1)
     before = peak_memory()
     step = variant.make(variant.objectives)
@@ -363,13 +368,15 @@ def peak_memory() -> int:
     return peak if sys.platform == "darwin" else peak * 1024
 
 
-def measure(variants: Mapping[str, Variant], rounds: int, base: str) -> dict[str, dict]:
+def measure(
+    variants: Mapping[str, Variant], rounds: int, base: str, sizes: Mapping[str, int]
+) -> dict[str, dict]:
     """Each variant's step: seconds of CPU time, MiB at the peak, and both as ratios to the base."""
     context = multiprocessing.get_context("spawn")
 
     def start(target: Callable, variant: Variant):
         connection, other = context.Pipe()
-        context.Process(target=target, args=(other, variant), daemon=True).start()
+        context.Process(target=target, args=(other, variant, sizes), daemon=True).start()
         other.close()
         return connection
 
@@ -429,20 +436,25 @@ def main() -> None:
     parser.add_argument(
         "--only", nargs="*", metavar="ROW", help="rows of the first table beside joint training"
     )
+    parser.add_argument(
+        "--large", action="store_true", help="uas.yaml's encoder in place of the smaller one"
+    )
     parser.add_argument("--output", type=Path, default=Path("results/step_cost.json"))
     arguments = parser.parse_args()
+    sizes = LARGE if arguments.large else {}
+    globals().update(sizes)
     parameters = sum(parameter.numel() for parameter in make_encoder().parameters())
     utterances = f"{DRAWS} draws of {UTTERANCES} utterances of {SECONDS:g} s"
     print(f"A Conformer of {parameters / 1e6:.1f} M parameters, {utterances}\n", flush=True)
     base = "joint training"
     asked = {name: STEPS[name] for name in (base, *(arguments.only or STEPS))}
-    steps = measure(asked, arguments.rounds, base)
+    steps = measure(asked, arguments.rounds, base, sizes)
     print(table("a step, 5 languages, 9 objectives", steps), "\n", flush=True)
     if arguments.only:
         return
-    languages = measure(LANGUAGES, arguments.rounds, base="2 languages")
+    languages = measure(LANGUAGES, arguments.rounds, base="2 languages", sizes=sizes)
     print(table(f"an exact step, {MANY_UTTERANCES} utterances", languages), "\n", flush=True)
-    sizes = measure(OBJECTIVES, arguments.rounds, base="1 objective")
+    sizes = measure(OBJECTIVES, arguments.rounds, base="1 objective", sizes=sizes)
     print(table(f"an exact step, {UTTERANCES} utterances", sizes), flush=True)
     arguments.output.parent.mkdir(parents=True, exist_ok=True)
     report = {

@@ -6,9 +6,9 @@
 
 needs DATA/<language>.csv, a manifest with the columns ID, duration (s), wav, language,
 transcription, target_language, translation, speaker (the last three may be empty; $data_root in wav
-is DATA). Of every ten clips one is for validation and one for the test. The output folder is a run
-as any other: give the same command to go on with it, and evaluate.py, export.py, transcribe.py and
-compare_orders.py take it.
+is DATA), and sentence for --asr_text=cased. Of every ten clips one is for validation and one for
+the test. The output folder is a run as any other: give the same command to go on with it, and
+evaluate.py, export.py, transcribe.py and compare_orders.py take it.
 
 Copy this folder and change what you like: levels and sizes are in minimal.yaml, the data here. It
 is for one process; recipes/CoVoST/train.py shows what several need.

@@ -111,13 +111,15 @@ def check_contents(folder: Path, expected: Contents | None, before: Mapping[str,
         f"{found[name]['utterances'] if name in found else 0} now"
         for name in differing
     ]
-    files_now = preparation_report(folder)["made_of"]["files"]
-    files_then = before.get("made_of", {}).get("files", files_now)
+    now = preparation_report(folder)["made_of"]
+    then = {**now, **before.get("made_of", {})}
     changed = sorted(
         name
-        for name in files_now.keys() | files_then.keys()
-        if files_now.get(name) != files_then.get(name)
+        for name in now["files"].keys() | then["files"].keys()
+        if now["files"].get(name) != then["files"].get(name)
     )
+    if now["version"] != then["version"]:
+        changed.append(f"the form of manifests (version {then['version']}, now {now['version']})")
     raise CorpusError(
         "The run was begun with other rows, and a run goes on with what it read before:\n"
         + "\n".join(counts)

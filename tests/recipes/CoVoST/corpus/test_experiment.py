@@ -85,6 +85,19 @@ def test_a_shared_folder_that_another_run_prepared_anew(hparams, pair, tmp_path)
         prepare_corpus(shared)
 
 
+def test_manifests_of_another_form_are_named_as_what_changed(hparams, monkeypatch):
+    prepare_corpus(hparams)
+    train_one_step(hparams)
+    before = manifests(hparams)
+    monkeypatch.setattr("corpus.prepare.VERSION", 99)
+    prepare_corpus(hparams)  # what is written is the same
+    monkeypatch.setattr("corpus.prepare.VERSION", 100)
+    monkeypatch.setattr("corpus.prepare.SENTENCE", "text")
+    with pytest.raises(CorpusError, match=r"the form of manifests \(version 99, now 100\)"):
+        prepare_corpus(hparams)
+    assert manifests(hparams) == before
+
+
 def test_a_run_that_did_not_train_yet_takes_the_new_rows(hparams, pair):
     prepare_corpus(hparams)
     lose_a_row(pair)

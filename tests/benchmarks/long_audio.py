@@ -1,12 +1,13 @@
 #!/usr/bin/env python3
 """What becomes of a long recording: its words, its memory, its time, beside clips one by one.
 
-    OMP_NUM_THREADS=1 python tests/benchmarks/long_audio.py results/mini --language fr
+    OMP_NUM_THREADS=1 python tests/benchmarks/long_audio.py results/mini
 
-joins a run's test clips, with silences of 0.7 to 2 s between them, to a file of ten minutes and to
-one of 30 s, and transcribes both, each in a process of its own, and every clip alone. Expected: a
-word error rate at most 10 % above the clips', at most twice the memory of the short file, and no
-more CPU time than the file lasts.
+joins a run's test clips of every language, with silences of 0.7 to 2 s between them, to a file of
+ten minutes and to one of 30 s, adds the noise of a quiet room, and transcribes both, each in a
+process of its own, and every clip alone, out of the same noise. Expected: a word error rate at most
+10 % above the clips', at most twice the memory of the short file, and no more CPU time than the
+file lasts. `--silences 0.25 0.4` asks for more: sentences that follow each other closely.
 """
 
 import argparse
@@ -40,21 +41,25 @@ def clips(run: RunFolder, language: str) -> list[dict]:
     return list(read_manifest(path, run.settings["data_folder"]).values())
 
 
-def joined(utterances: Sequence[dict], seconds: float) -> tuple[np.ndarray, list[dict]]:
-    """Clips, again and again, between silences, (samples,); and which they are."""
+def joined(
+    utterances: Sequence[dict], seconds: float, silences: Sequence[float]
+) -> tuple[np.ndarray, list[tuple[dict, slice]]]:
+    """Clips, again and again, between silences, (samples,); and which is where."""
     rng = np.random.default_rng(0)
-    parts, used = [_silence(rng)], []
+
+    def silence() -> np.ndarray:
+        return np.zeros(round(rng.uniform(*silences) * SAMPLE_RATE))
+
+    parts, used, size = [silence()], [], 0
     for utterance in cycle(utterances):
-        if sum(map(len, parts)) >= seconds * SAMPLE_RATE:
+        size = sum(map(len, parts))
+        if size >= seconds * SAMPLE_RATE:
             break
-        parts += [Recording(utterance["wav"]).read().numpy(), _silence(rng)]
-        used.append(utterance)
+        clip = Recording(utterance["wav"]).read().numpy()
+        used.append((utterance, slice(size, size + len(clip))))
+        parts += [clip, silence()]
     wave = np.concatenate(parts)
     return wave + FLOOR * rng.standard_normal(len(wave)), used
-
-
-def _silence(rng: np.random.Generator) -> np.ndarray:
-    return np.zeros(round(rng.uniform(0.7, 2.0) * SAMPLE_RATE))
 
 
 def measure(run: str, language: str, file: str) -> None:
@@ -69,9 +74,31 @@ def measure(run: str, language: str, file: str) -> None:
 
 def measured(run: str, language: str, file: Path) -> dict:
     """What `measure` prints in a process of its own."""
-    words = [sys.executable, __file__, run, "--language", language, "--file", str(file)]
+    words = [sys.executable, __file__, run, "--languages", language, "--file", str(file)]
     done = subprocess.run(words, check=True, stdout=subprocess.PIPE, text=True)
     return json.loads(done.stdout.splitlines()[-1])
+
+
+def compared(run: str, language: str, minutes: float, silences: Sequence[float]) -> list[float]:
+    """WER of the clips and of the long file, peaks of the short and the long file, its length, and
+    CPU seconds."""
+    utterances, found = clips(RunFolder(run), language), {}
+    model = load_model(run)
+    with tempfile.TemporaryDirectory() as folder:
+        file = Path(folder) / "a.wav"
+        for name, seconds in (("short", 30.0), ("long", 60 * minutes)):
+            wave, used = joined(utterances, seconds, silences)
+            soundfile.write(file, wave, SAMPLE_RATE)
+            found[name] = measured(run, language, file)
+        alone = []
+        for _, where in used:
+            soundfile.write(file, wave[where], SAMPLE_RATE)
+            alone.append(model.transcribe_file(file, language))
+    references = [utterance["transcription"] for utterance, _ in used]
+    one_by_one = 100 * jiwer.wer(references, alone)
+    in_one = 100 * jiwer.wer(" ".join(references), found["long"]["text"])
+    peaks = found["short"]["peak"], found["long"]["peak"]
+    return [one_by_one, in_one, *peaks, len(wave) / SAMPLE_RATE, found["long"]["seconds"]]
 
 
 def main() -> None:
@@ -80,35 +107,30 @@ def main() -> None:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("run")
-    parser.add_argument("--language", default="fr")
+    parser.add_argument("--languages", nargs="+", help="of the run; all, if not given")
     parser.add_argument("--minutes", type=float, default=10.0)
+    parser.add_argument("--silences", nargs=2, type=float, default=(0.7, 2.0), metavar="SECONDS")
     parser.add_argument("--file", help=argparse.SUPPRESS)
     options = parser.parse_args()
     if options.file:
-        measure(options.run, options.language, options.file)
+        measure(options.run, options.languages[0], options.file)
         return
-    utterances = clips(RunFolder(options.run), options.language)
-    found = {}
-    with tempfile.TemporaryDirectory() as folder:
-        for name, seconds in (("short", 30.0), ("long", 60 * options.minutes)):
-            wave, used = joined(utterances, seconds)
-            soundfile.write(Path(folder) / f"{name}.wav", wave, SAMPLE_RATE)
-            found[name] = measured(options.run, options.language, Path(folder) / f"{name}.wav")
-            found[name]["lasts"] = len(wave) / SAMPLE_RATE
-    model = load_model(options.run)
-    alone = {u["wav"]: model.transcribe_file(u["wav"], options.language) for u in utterances}
-    references = [u["transcription"] for u in used]
-    one_by_one = 100 * jiwer.wer(references, [alone[u["wav"]] for u in used])
-    long, short = found["long"], found["short"]
-    in_one = 100 * jiwer.wer(" ".join(references), long["text"])
-    print(f"{len(used)} clips, {long['lasts']:.0f} s")
-    print("| | clips or short file | long file | ratio |\n|---|---|---|---|")
-    for title, first, second in (
-        ("WER, %", one_by_one, in_one),
-        ("peak, MB", short["peak"], long["peak"]),
-        ("s of audio, CPU s", long["lasts"], long["seconds"]),
-    ):
-        print(f"| {title} | {first:.2f} | {second:.2f} | {second / first:.2f} |")
+    print(
+        "| language | WER of the clips, % | of the file, % | ratio | peak, MB | ratio | CPU s / s |"
+    )
+    print("|---" * 7 + "|")
+    languages = options.languages or RunFolder(options.run).settings["languages"]
+    rows = []
+    for language in languages:
+        rows.append(compared(options.run, language, options.minutes, options.silences))
+        _print_row(language, rows[-1])
+    _print_row("mean", [sum(column) / len(rows) for column in zip(*rows, strict=True)])
+
+
+def _print_row(title: str, row: Sequence[float]) -> None:
+    alone, in_one, short, long, lasts, cpu = row
+    cells = f"{alone:.2f} | {in_one:.2f} | {in_one / alone:.2f} | {long:.0f} | {long / short:.2f}"
+    print(f"| {title} | {cells} | {cpu / lasts:.3f} |", flush=True)
 
 
 if __name__ == "__main__":

@@ -104,6 +104,20 @@ def read_manifest(
     return {utterance.pop("id"): utterance for utterance in clips.values()}
 
 
+def longest_duration(path: Path) -> float:
+    """Seconds of a manifest's longest clip.
+
+    Raises
+    ------
+    ValueError
+        If the manifest is damaged or has no rows; the message names it.
+    """
+    durations = [_duration(place, row) for place, row in _rows(path, COLUMNS)]
+    if not durations:
+        raise ValueError(f"{path} has no rows. Prepare the corpus again.")
+    return max(durations)
+
+
 def _rows(path: Path, columns: Sequence[str]) -> Iterator[tuple[str, dict[str, str]]]:
     """Where each row is, and its values; a file that was cut off or damaged is refused."""
     with path.open(newline="", encoding="utf-8-sig") as manifest:
@@ -131,13 +145,18 @@ def _rows(path: Path, columns: Sequence[str]) -> Iterator[tuple[str, dict[str, s
             ) from error
 
 
-def _utterance(place: str, row: Mapping[str, str], wav: str) -> dict:
+def _duration(place: str, row: Mapping[str, str]) -> float:
     try:
         seconds = float(row["duration"])
     except ValueError:
         seconds = math.nan
     if not 0 < seconds < math.inf:
         raise ValueError(f"{place}: duration: found {row['duration']!r}, expected seconds above 0.")
+    return seconds
+
+
+def _utterance(place: str, row: Mapping[str, str], wav: str) -> dict:
+    seconds = _duration(place, row)
     return {
         "id": row["ID"],
         "wav": wav,

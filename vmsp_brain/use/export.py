@@ -9,14 +9,19 @@ from typing import Any
 import ruamel.yaml
 import torch
 from speechbrain.utils.checkpoints import Checkpoint, average_checkpoints
+from speechbrain.utils.logger import get_logger
 
+from vmsp_brain.data.manifests import longest_duration, manifest_path
 from vmsp_brain.data.tokenizers import load_tokenizer
 from vmsp_brain.data.vocabularies import identifies_language, text_objectives, tokenizer_path
 from vmsp_brain.files import put_in_place
+from vmsp_brain.names import source_of
 from vmsp_brain.run.best import best_checkpoint, last_checkpoints
 from vmsp_brain.run.folder import RunFolder
 from vmsp_brain.run.options.checks import check_search
 from vmsp_brain.use.model_card import model_card
+
+logger = get_logger(__name__)
 
 WEIGHTS = ("encoder", "objectives")
 
@@ -68,7 +73,7 @@ def export_run(
             "a model is made of a run."
         )
     check_search(run.configuration, "test_search", run.settings["test_search"])
-    text = _hyperparams(run.settings)
+    text = _hyperparams(run.settings, _longest_clip(run))
     checkpoints = last_checkpoints(run, average) if average else [best_checkpoint(run)]
     partial = target.with_name(f"{target.name}.partial")
     shutil.rmtree(partial, ignore_errors=True)  # what a killed export left
@@ -123,7 +128,21 @@ def _with_tokenizers(settings: dict[str, Any], folder: Path) -> dict[str, Any]:
     return changed
 
 
-def _hyperparams(settings: dict[str, Any]) -> str:
+def _longest_clip(run: RunFolder) -> float:
+    """Seconds of the longest clip that the run was trained on."""
+    heard = dict.fromkeys(map(source_of, text_objectives(run.settings)))
+    paths = [manifest_path(run.path("manifest_folder"), language, "train") for language in heard]
+    missing = [str(path) for path in paths if not path.is_file()]
+    if missing:
+        logger.warning(
+            f"{', '.join(missing)} are not there, to tell the longest clip of training: long "
+            f"recordings are cut for max_duration, {run.settings['max_duration']} s."
+        )
+        return float(run.settings["max_duration"])
+    return max(map(longest_duration, paths))
+
+
+def _hyperparams(settings: dict[str, Any], longest: float) -> str:
     """What decoding needs of the run's configuration, and what loads it."""
     keys = (
         "languages", "pairs", "only", "asr_text", "wer_normalizer", "max_duration", "encoder",
@@ -131,7 +150,7 @@ def _hyperparams(settings: dict[str, Any]) -> str:
     )  # fmt: skip
     head = _dumped(
         {key: settings[key] for key in keys if key in settings}
-        | {"search": settings["test_search"]}
+        | {"search": settings["test_search"], "max_duration": longest}
     )
     tokenizers = {
         name: tokenizer_path(_with_tokenizers(settings, Path()), name).stem

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from vmsp_brain.data.text import NORMALIZED
 from vmsp_brain.encoders import Frames
-from vmsp_brain.use.pauses import batches
+from vmsp_brain.use.pauses import STRETCH, batches
 from vmsp_brain.use.recording import Recording
 
 WINDOW = 60.0
@@ -183,7 +183,7 @@ class SpeechTranslator(Pretrained):
         FileNotFoundError, ValueError
             If it cannot be read, has samples that are not finite numbers, or nothing is heard.
         """
-        for pieces in _windows(recording.pieces(self.max_seconds)):
+        for pieces in _windows(self._pieces(recording)):
             texts: dict[int, dict[str, str]] = {}
             for numbers in self._batches(pieces):
                 found = self.decode_batch(*_read(recording, [pieces[n] for n in numbers]), names)
@@ -200,7 +200,7 @@ class SpeechTranslator(Pretrained):
         FileNotFoundError, ValueError
             As `segments` does.
         """
-        pieces = next(_windows(recording.pieces(self.max_seconds)))
+        pieces = next(_windows(self._pieces(recording)))
         objective, total = self.mods.objectives["lid"], torch.zeros(())
         for numbers in self._batches(pieces):
             wavs, lengths = _read(recording, [pieces[n] for n in numbers])
@@ -208,6 +208,10 @@ class SpeechTranslator(Pretrained):
                 found = objective.log_probabilities(self._encode(wavs, lengths)).cpu()
             total = total + (lengths.unsqueeze(1) * wavs.shape[1] * found).sum(0)
         return objective.languages[int(total.argmax())]
+
+    def _pieces(self, recording: Recording) -> list[tuple[float, float]]:
+        limit = min(STRETCH * self.max_seconds, self.mods.encoder.max_seconds)
+        return recording.pieces(self.max_seconds, limit)
 
     def _batches(self, pieces: list[tuple[float, float]]) -> list[list[int]]:
         return batches(pieces, self.max_seconds, TOGETHER)

@@ -5,6 +5,7 @@ recording's own speech and noise. What lies between two pauses is a piece, whate
 """
 
 import itertools
+from collections.abc import Iterator
 
 import numpy as np
 
@@ -13,12 +14,19 @@ from vmsp_brain.audio import SILENCE
 PAUSE = 0.5
 """Seconds without speech that make a cut; the stops within a sentence are shorter."""
 
+SHORT_PAUSE = 0.25
+"""Seconds without speech that make a cut where a piece is longer than the model is used to: on
+sentences joined to more than it was trained on, mini-CoVoST's has six to eight times the errors."""
+
 MARGIN = 0.01
 """Seconds left on both sides of a piece. No more: a model that was trained on clips without silence
 at their ends hears words in it (mini-CoVoST's, with 0.15 s: four times the word errors)."""
 
 CLICK = 0.1
 """Seconds of sound between two pauses that are too short for a word."""
+
+STRETCH = 1.5
+"""Times what the model is used to that a piece without a pause may last before it is cut."""
 
 SOFTEST = 35.0
 """dB from the loudest tenth of a second down to the softest speech of the same recording."""
@@ -33,7 +41,9 @@ QUIETEST = 20 * np.log10(SILENCE)
 """dB of full scale that are silence."""
 
 
-def pieces(levels: np.ndarray, frame: float, max_seconds: float) -> list[tuple[float, float]]:
+def pieces(
+    levels: np.ndarray, frame: float, usual_seconds: float, max_seconds: float
+) -> list[tuple[float, float]]:
     """What lies between the pauses; longer pieces than allowed are cut at their quietest places.
 
     Arguments
@@ -42,8 +52,10 @@ def pieces(levels: np.ndarray, frame: float, max_seconds: float) -> list[tuple[f
         Of every frame, in dB of full scale, (frames,).
     frame : float
         Seconds of a frame.
+    usual_seconds : float
+        Of a piece: a longer one is cut at short pauses too, the longest first.
     max_seconds : float
-        Of a piece.
+        Of a piece, whether it has pauses or not.
 
     Returns
     -------
@@ -53,24 +65,38 @@ def pieces(levels: np.ndarray, frame: float, max_seconds: float) -> list[tuple[f
     Example
     -------
     >>> levels = np.repeat([-80.0, -20.0, -80.0, -20.0, -80.0], [20, 200, 120, 100, 40])
-    >>> [(f"{start:.2f}", f"{end:.2f}") for start, end in pieces(levels, 0.01, max_seconds=20)]
+    >>> [(f"{start:.2f}", f"{end:.2f}") for start, end in pieces(levels, 0.01, 20, 20)]
     [('0.19', '2.21'), ('3.39', '4.41')]
     """
     edges = np.flatnonzero(np.diff(levels > threshold(levels, frame), prepend=False, append=False))
     starts, ends = edges[::2], edges[1::2]  # of every sound; the end is the first quiet frame
     if len(starts) == 0:
         return []
-    cut = (starts[1:] - ends[:-1]) * frame >= PAUSE
-    starts = starts[np.insert(cut, 0, True)]
-    ends = ends[np.append(cut, True)]
-    words = (ends - starts) * frame >= CLICK
     margin = round(MARGIN / frame)
     found: list[tuple[float, float]] = []
-    for start, end in zip(starts[words], ends[words], strict=True):
+    for start, end in _between_pauses(starts, ends, frame, usual_seconds):
         first, last = max(0, start - margin), min(len(levels), end + margin)
         bounds = [first, *_quiet_places(levels, first, last, frame, max_seconds), last]
         found += [(a * frame, b * frame) for a, b in itertools.pairwise(bounds)]
     return found
+
+
+def _between_pauses(
+    starts: np.ndarray, ends: np.ndarray, frame: float, usual_seconds: float
+) -> Iterator[tuple[int, int]]:
+    """First and last frame of every piece but for clicks, in order, from those of the sounds."""
+    pauses = (starts[1:] - ends[:-1]) * frame
+    firsts = [0, *(np.flatnonzero(pauses >= PAUSE) + 1)]
+    parts = list(itertools.pairwise([*firsts, len(starts)]))[::-1]
+    while parts:
+        first, last = parts.pop()
+        start, end = int(starts[first]), int(ends[last - 1])
+        inner = pauses[first : last - 1]
+        if (end - start) * frame > usual_seconds and inner.max(initial=0.0) >= SHORT_PAUSE:
+            cut = first + int(inner.argmax()) + 1
+            parts += [(cut, last), (first, cut)]
+        elif (end - start) * frame >= CLICK:
+            yield start, end
 
 
 def threshold(levels: np.ndarray, frame: float) -> float:

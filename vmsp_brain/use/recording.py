@@ -41,7 +41,7 @@ class Recording:
     Example
     -------
     >>> recording = Recording("bonjour.wav")
-    >>> recording.pieces(max_seconds=20) == [(0.0, recording.seconds)]
+    >>> recording.pieces(usual_seconds=20, max_seconds=30) == [(0.0, recording.seconds)]
     True
     """
 
@@ -116,9 +116,9 @@ class Recording:
         """Refuse what is no sound, see `levels`."""
         _ = self.levels
 
-    def pieces(self, max_seconds: float) -> list[tuple[float, float]]:
+    def pieces(self, usual_seconds: float, max_seconds: float) -> list[tuple[float, float]]:
         """Start and end in seconds of what is to be transcribed: all of a recording that is no
-        longer than allowed, else what lies between the pauses.
+        longer than usual, else what lies between the pauses, see `vmsp_brain.use.pauses.pieces`.
 
         Raises
         ------
@@ -126,9 +126,9 @@ class Recording:
             As `levels` does, or if there is nothing but clicks.
         """
         self.check()
-        if self.seconds <= max_seconds:
+        if self.seconds <= usual_seconds:
             return [(0.0, self.seconds)]
-        found = pieces(self.levels, self.frame, max_seconds)
+        found = pieces(self.levels, self.frame, usual_seconds, max_seconds)
         if not found:
             raise ValueError(
                 f"{self.path} holds nothing but clicks in {self.seconds:.1f} s. Expected speech."

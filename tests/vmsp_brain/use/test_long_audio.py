@@ -2,6 +2,7 @@
 
 import json
 import re
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -164,7 +165,7 @@ def test_all_of_the_first_minute_has_its_say_by_its_length(identifying, tmp_path
         return torch.cat([first, 1 - first], dim=1).log()
 
     monkeypatch.setattr(lid, "log_probabilities", say)
-    monkeypatch.setattr(recording, "pieces", lambda _: [(0.0, 0.5), (1.0, 2.9)])
+    monkeypatch.setattr(recording, "pieces", lambda *_: [(0.0, 0.5), (1.0, 2.9)])
     monkeypatch.setattr(inference, "TOGETHER", 1)
     assert identifying.identify(recording) == "en"
     votes = iter([0.2, 0.9])
@@ -182,6 +183,18 @@ def test_an_exported_model_keeps_language_identification(run_with_lid, tmp_path,
     assert f"{file}: the language is {found['language']}." in said.err
     assert transcribe_files([file], folder, found["language"], form="json")
     assert json.loads(capsys.readouterr().out) == [found]
+
+
+def test_a_model_knows_the_longest_clip_of_its_training(untrained_run, exported, tmp_path, caplog):
+    """Not what would have been let in. Without the manifests it is said."""
+    for source in (untrained_run, exported):
+        assert load_model(str(source)).max_seconds == 0.5
+    run = shutil.copytree(untrained_run, tmp_path / "run")
+    text = (run / "hyperparams.yaml").read_text()
+    manifests = str(untrained_run.parent / "manifests")
+    (run / "hyperparams.yaml").write_text(text.replace(manifests, "gone"))
+    assert load_model(str(run)).max_seconds == 20.0
+    assert "gone/en_train.csv, gone/es_train.csv are not there" in caplog.text
 
 
 def test_a_model_without_it_asks_for_the_language(untrained_run, tmp_path):

@@ -23,6 +23,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
+from multiprocessing.connection import Connection
 from pathlib import Path
 from types import SimpleNamespace
 from unittest.mock import Mock
@@ -368,28 +369,21 @@ def peak_memory() -> int:
     return peak if sys.platform == "darwin" else peak * 1024
 
 
-def measure(
+def _start(target: Callable, variant: Variant, sizes: Mapping[str, int]) -> Connection:
+    context = multiprocessing.get_context("spawn")
+    connection, other = context.Pipe()
+    context.Process(target=target, args=(other, variant, sizes), daemon=True).start()
+    other.close()
+    return connection
+
+
+def measure_times(
     variants: Mapping[str, Variant], rounds: int, base: str, sizes: Mapping[str, int]
 ) -> dict[str, dict]:
-    """Each variant's step: seconds of CPU time, MiB at the peak, and both as ratios to the base."""
-    context = multiprocessing.get_context("spawn")
-
-    def start(target: Callable, variant: Variant):
-        connection, other = context.Pipe()
-        context.Process(target=target, args=(other, variant, sizes), daemon=True).start()
-        other.close()
-        return connection
-
-    # Freed memory goes back to the system at once, so that the peak is what was in use.
-    os.environ["MALLOC_MMAP_THRESHOLD_"] = "65536"
-    memory = {
-        name: start(measure_memory, variant).recv()
-        for name, variant in tqdm(variants.items(), "memory")
-    }
-    del os.environ["MALLOC_MMAP_THRESHOLD_"]
+    """Each variant's step: seconds of CPU time, and their ratio to the base's."""
     connections = {}
     for name, variant in tqdm(variants.items(), "models"):
-        connections[name] = start(time_steps, variant)
+        connections[name] = _start(time_steps, variant, sizes)
         connections[name].recv()
     seconds: dict[str, list[float]] = {name: [] for name in variants}
     for _ in tqdm(range(rounds), "rounds"):
@@ -400,16 +394,35 @@ def measure(
         connection.send(False)
     return {
         name: {
-            "cpu_seconds": statistics.median(seconds[name]),
+            "cpu_seconds": statistics.median(own),
             "time_ratio": statistics.median(
-                own / other for own, other in zip(seconds[name], seconds[base], strict=True)
+                mine / other for mine, other in zip(own, seconds[base], strict=True)
             ),
+        }
+        for name, own in seconds.items()
+    }
+
+
+def measure(
+    variants: Mapping[str, Variant], rounds: int, base: str, sizes: Mapping[str, int]
+) -> dict[str, dict]:
+    """Each variant's step: seconds of CPU time, MiB at the peak, and both as ratios to the base."""
+    # Freed memory goes back to the system at once, so that the peak is what was in use.
+    os.environ["MALLOC_MMAP_THRESHOLD_"] = "65536"
+    memory = {
+        name: _start(measure_memory, variant, sizes).recv()
+        for name, variant in tqdm(variants.items(), "memory")
+    }
+    del os.environ["MALLOC_MMAP_THRESHOLD_"]
+    return {
+        name: {
+            **times,
             "memory_mib": memory[name],
             "memory_ratio": {
                 seconds: memory[name][seconds] / memory[base][seconds] for seconds in memory[name]
             },
         }
-        for name in variants
+        for name, times in measure_times(variants, rounds, base, sizes).items()
     }
 
 

@@ -26,6 +26,7 @@ from vmsp_brain.brain import VMSPBrain
 from vmsp_brain.data.loading import load_data
 from vmsp_brain.data.vocabularies import load_tokenizers, train_tokenizers
 from vmsp_brain.files import write_whole
+from vmsp_brain.run.comet import add_comet
 from vmsp_brain.run.configuration import check_run_folder, save_configuration
 from vmsp_brain.run.environment import describe_environment
 from vmsp_brain.run.experiment_file import ExperimentFile
@@ -83,6 +84,7 @@ def train_and_test(run: RunFolder, experiment: ExperimentFile, run_opts: dict[st
         **brain.primary_metric(),
         test_loader_kwargs=data["test"].loader_kwargs,
     )
+    run_on_main(add_comet, args=[run, hparams, str(brain.device)])
     run_on_main(brain.monitor.write_hyperparameters)
     run_on_main(save_run_figures, args=[hparams["output_folder"]])
     run_on_main(print, args=[_whats_next(run)])

@@ -43,6 +43,9 @@ def main(words: list[str] | None = None) -> None:
         choices=NORMALIZERS,
         help="adds the WER of texts that are normalized so, such as Whisper's are",
     )
+    parser.add_argument(
+        "--comet_model", metavar="CKPT", help="score translations by COMET too, with this model"
+    )
     parser.add_argument("--batch_size", type=at_least(1), default=32)
     parser.add_argument(
         "--num_workers", type=at_least(0), default=0, help="processes that read audio"

@@ -195,6 +195,10 @@ class RunFolder:
         for name, made in hypotheses.items():
             lines = [f"{item.id}\t{item.reference}\t{item.hypothesis}" for item in made]
             write_whole(self.hypotheses(name), "\n".join([_COLUMNS, *lines]) + "\n")
+        self.write_report(report)
+
+    def write_report(self, report: Mapping) -> None:
+        """Write the scores alone."""
         write_whole(self.scores, json.dumps(report, indent=2) + "\n")
 
     def read_report(self) -> dict:

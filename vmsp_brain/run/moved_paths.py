@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 
 import ruamel.yaml
 
-STAYS = {"data_folder", "init_from"}
+STAYS = {"data_folder", "init_from", "comet_model"}
 """Keys that name what a run only reads; they never follow its folder."""
 
 

@@ -40,7 +40,7 @@ def score_lines(title: str, rows: Mapping[str, Mapping[str, float]]) -> str:
 
 
 def score_rows(report: Mapping) -> dict[str, dict[str, float]]:
-    """WER and LID of languages, BLEU of pairs, with their means, as `score_lines` takes them.
+    """Scores of languages and pairs, with their means, as `score_lines` takes them.
 
     A second WER, of normalized texts, comes after the first.
 
@@ -53,7 +53,13 @@ def score_rows(report: Mapping) -> dict[str, dict[str, float]]:
     """
     of_characters = report.get("wer_of_characters", [])
     rows = {}
-    titles = {"wer": "WER %", "wer_normalized": "normalized", "bleu": "BLEU", "lid": "LID %"}
+    titles = {
+        "wer": "WER %",
+        "wer_normalized": "normalized",
+        "bleu": "BLEU",
+        "comet": "COMET",
+        "lid": "LID %",
+    }
     for metric, title in titles.items():
         if metric in report:
             rows[title] = {

@@ -19,6 +19,7 @@ from vmsp_brain.data.samplers import EvaluationSampler
 from vmsp_brain.data.vocabularies import text_objectives
 from vmsp_brain.files import write_whole
 from vmsp_brain.names import source_of, target_text, text_key
+from vmsp_brain.run.comet import check_comet, comet_scores
 from vmsp_brain.run.folder import RunFolder
 from vmsp_brain.run.scores import Hypothesis, accuracy, bleu, results, word_error_rate
 from vmsp_brain.shards import file_of
@@ -35,8 +36,8 @@ class ModelTest:
     model : str
         As for `vmsp_brain.use.loading.load_model`.
     output : Path, optional
-        Folder for the results. A run's own test, which has no other option than ``batch_size``,
-        ``num_workers`` and ``device``, is written into the run.
+        Folder for the results. A run's own test, which has no other option than ``comet_model``,
+        ``batch_size``, ``num_workers`` and ``device``, is written into the run.
     split : str
         Of the run's corpus.
     manifest : list of Path, optional
@@ -52,6 +53,8 @@ class ModelTest:
     wer_normalizer : str, optional
         What the second word error rate is normalized by, in place of the model's, see
         `vmsp_brain.run.normalization.normalizer_of`.
+    comet_model : str, optional
+        Score translations by COMET too, with this checkpoint, see `vmsp_brain.run.comet`.
     batch_size, num_workers
         See `decode`.
     device : str
@@ -74,6 +77,7 @@ class ModelTest:
     beam_size: int | None = None
     ctc_weight: float | None = None
     wer_normalizer: str | None = None
+    comet_model: str | None = None
     batch_size: int = 32
     num_workers: int = 0
     device: str = "cpu"
@@ -87,6 +91,7 @@ class ModelTest:
             If something is missing or does not fit; the message says what. Nothing is written then.
         """
         check_model(self.model)
+        check_comet(self.comet_model)
         written = self._output()
         model = load_model(self.model, self.average, self._overrides(), self.device)
         utterances = self._utterances(model.asr_text)
@@ -94,11 +99,15 @@ class ModelTest:
             _check_ctc(model)
         print(threads.set_number(model.mods), file=sys.stderr)  # beside the progress bar
         hypotheses = decode(model, utterances, self.batch_size, self.num_workers)
+        clips = merged(utterances)
         own = vars(model.hparams)
         normalizer = self.wer_normalizer or own.get("wer_normalizer")
         report = results(hypotheses, {**own, "wer_normalizer": normalizer})
+        if self.comet_model:
+            sources = {key: item["transcription"] for key, item in clips.items()}
+            report |= comet_scores(hypotheses, sources, self.comet_model, self.device)
         written.write_results(report, hypotheses)
-        speakers = {key: item["speaker"] for key, item in merged(utterances).items()}
+        speakers = {key: item["speaker"] for key, item in clips.items()}
         write_speakers(written.speakers, hypotheses, speakers)
         return report
 

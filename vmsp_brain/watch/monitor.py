@@ -254,7 +254,7 @@ class Monitor:
     def write_hyperparameters(self) -> None:
         """Write the experiment's numbers and order, and its test scores: the run is at its end."""
         report = self._run.read_report()
-        names = ("wer", "wer_normalized", "bleu", "cer", "chrf", "lid")
+        names = ("wer", "wer_normalized", "bleu", "cer", "chrf", "comet", "lid")
         means = [f"{name}_mean" for name in names]
         scores = {key: report[key] for key in means if key in report}
         tagged = {numbered_tag("test", key): score for key, score in scores.items()}

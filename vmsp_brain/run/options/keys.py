@@ -14,6 +14,7 @@ import torch
 
 from vmsp_brain.data.text import CASED, NORMALIZED
 from vmsp_brain.names import split_pair
+from vmsp_brain.run import comet
 from vmsp_brain.run.normalization import NORMALIZERS
 from vmsp_brain.run.options.kinds import (
     Choice,
@@ -575,6 +576,13 @@ _DECODING = tuple(
 
 _LOGGING = (
     Option(
+        "comet_model",
+        FOLDER,
+        "A COMET model's checkpoint, by which the test's translations are scored too.",
+        null="no COMET",
+        may_change=True,
+    ),
+    Option(
         "track",
         ListOf(Choice(("wandb", "mlflow")), "places, of wandb and mlflow"),
         "Where TensorBoard's curves go too: Weights & Biases, MLflow.",
@@ -701,6 +709,7 @@ RELATIONS = (
         lambda device: not device.startswith("cuda") or torch.cuda.is_available(),
         "cpu, since PyTorch finds no GPU here",
     ),
+    *(Relation(("comet_model",), holds, expected) for holds, expected in comet.NEEDS),
     Relation(
         ("track",),
         lambda places: all(map(_is_installed, places)),

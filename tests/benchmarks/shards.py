@@ -21,6 +21,7 @@ import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
+from contextlib import redirect_stdout
 from itertools import cycle
 from pathlib import Path
 from typing import Any
@@ -185,7 +186,8 @@ def _alone(function: Callable[..., Any], *arguments: Any) -> dict[str, Any]:
 def _measured(function: Callable[..., Any], *arguments: Any) -> dict[str, Any]:
     torch.set_num_threads(1)
     start = time.process_time()
-    result = function(*arguments)
+    with redirect_stdout(sys.stderr):  # what is printed is not the figures
+        result = function(*arguments)
     seconds = time.process_time() - start
     return {"result": result, "cpu_seconds": seconds, "peak_mb": peak_memory() / 2**20}
 

@@ -182,6 +182,7 @@ def test_what_people_read_is_short_and_ends_with_what_to_do_next(uas_run):
         [script] = re.findall(rf"python (\S+/{re.escape(name)}) ", end)
         assert Path(script).is_file()
     log = (out / "log.txt").read_text()
+    assert "findfont" not in log
     assert "speechbrain.utils.epoch_loop - INFO - Going into epoch 1" in log
     assert "Epoch 2 of 2, loss" in log
 

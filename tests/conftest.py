@@ -18,6 +18,7 @@ from vmsp_brain.threads import cpus
 signal.signal(signal.SIGINT, signal.default_int_handler)  # xdist's workers ignore it
 
 
+@pytest.hookimpl(optionalhook=True)
 def pytest_xdist_auto_num_workers(config: pytest.Config) -> int:
     """A worker for every CPU, and one more where tests wait for the processes that they start."""
     return cpus() + ("not slow" not in config.option.markexpr)

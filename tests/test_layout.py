@@ -5,6 +5,7 @@ import graphlib
 import shutil
 import sys
 from collections.abc import Iterator
+from functools import cache
 from importlib.util import resolve_name
 from pathlib import Path
 
@@ -102,12 +103,18 @@ def faults(root: Path) -> list[str]:
 def imports(path: Path, root: Path) -> Iterator[tuple[int, str]]:
     """Line and full name of everything that a module imports, within functions too."""
     package = ".".join(path.parent.relative_to(root).parts)
-    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+    for node in _import_statements(path.read_text(encoding="utf-8")):
         if isinstance(node, ast.Import):
             yield from ((node.lineno, alias.name) for alias in node.names)
-        elif isinstance(node, ast.ImportFrom):
+        else:
             origin = resolve_name("." * node.level + (node.module or ""), package)
             yield from ((node.lineno, f"{origin}.{alias.name}") for alias in node.names)
+
+
+@cache
+def _import_statements(source: str) -> list[ast.Import | ast.ImportFrom]:
+    found = ast.walk(ast.parse(source))
+    return [node for node in found if isinstance(node, (ast.Import, ast.ImportFrom))]
 
 
 def _allowed(room: str, target: str) -> bool:

@@ -1,6 +1,8 @@
 """A corpus of tones in CoVoST 2's layout, made in a moment."""
 
 from collections.abc import Mapping
+from functools import cache
+from io import BytesIO
 from pathlib import Path
 
 import numpy as np
@@ -13,13 +15,18 @@ TRAIN, DEV, TEST = SIZES.values()
 
 def write_clip(path: Path, seconds: float = 0.8, seed: int = 0, volume: float = 1.0) -> None:
     """A 48 kHz mono mp3 of noise and tone."""
+    path.write_bytes(_mp3(seconds, seed, volume))
+
+
+@cache
+def _mp3(seconds: float, seed: int, volume: float) -> bytes:
     rng = np.random.default_rng(seed)
     time = np.arange(round(48_000 * seconds)) / 48_000
-    wave = 0.3 * np.sin(2 * np.pi * (200 + 50 * seed) * time) + 0.05 * rng.standard_normal(
-        len(time)
-    )
-    wave *= volume
-    soundfile.write(path, wave.astype(np.float32), 48_000, format="MP3")
+    tone = 0.3 * np.sin(2 * np.pi * (200 + 50 * seed) * time)
+    wave = volume * (tone + 0.05 * rng.standard_normal(len(time)))
+    file = BytesIO()
+    soundfile.write(file, wave.astype(np.float32), 48_000, format="MP3")
+    return file.getvalue()
 
 
 def write_tsv(path: Path, header: str, rows: list[tuple[str, ...]]) -> None:

@@ -114,7 +114,7 @@ class ExperimentFile:
 
     def document(self) -> dict[str, Any]:
         """What is resolved, as YAML, without building what is in it."""
-        return ruamel.yaml.YAML().load(self.resolved())
+        return copy.deepcopy(_parsed(self.resolved()))
 
     def saved(self) -> str:
         """What a run saves: all that is resolved, and which keys cannot be changed in it."""

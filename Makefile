@@ -21,6 +21,8 @@ DEPENDENCIES := --requirement requirements.txt
 # Caches stay inside the checkout.
 export XDG_CACHE_HOME := $(CURDIR)/.cache
 export MPLCONFIGDIR := $(CURDIR)/.cache/matplotlib
+# What is compiled is kept, whatever the environment says: tests start a hundred processes.
+export PYTHONDONTWRITEBYTECODE :=
 
 CORPUS := data/mini_covost/mini_covost.json
 
@@ -37,7 +39,7 @@ $(INSTALLED): requirements.txt requirements-lowest.txt requirements-hf.txt requi
 	$(PYTHON) -m venv $(VENV)
 	$(VENV)/bin/pip install $(PIP_OPTIONS) $(DEPENDENCIES) --requirement requirements-dev.txt
 	$(VENV)/bin/pip install $(PIP_OPTIONS) --no-deps --editable .
-	PYTHONDONTWRITEBYTECODE= $(VENV)/bin/python -c "import $(COMPILED)"
+	$(VENV)/bin/python -c "import $(COMPILED)"
 	touch $@
 
 $(CORPUS): | $(INSTALLED)

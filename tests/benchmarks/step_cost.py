@@ -163,13 +163,13 @@ def make_batch(
 
 def vmsp(
     objectives: Mapping[str, str],
-    selected: list[str] | None = None,
+    one_in: int | None = None,
     levels: Sequence[Sequence[str]] = TASKS,
     **options,
 ) -> Callable:
-    """A step of this project; ``selected`` layers make it efficient."""
-    selection = LayerSelection(efficient=selected is not None)
-    selection.selected = selected
+    """A step of this project; it is efficient where the top layer of so many is selected."""
+    selection = LayerSelection(efficient=one_in is not None)
+    selection.selected = top(BLOCKS // one_in) if one_in else None
     step = partial(GradientStep, selection=selection, measure_every=50, **options)
     brain = make_brain(objectives, step, levels)
 
@@ -292,7 +292,6 @@ def top(blocks: int) -> list[str]:
     return [*(f"block_{number:02d}" for number in range(BLOCKS - blocks + 1, BLOCKS + 1)), "norm"]
 
 
-QUARTER = top(BLOCKS // 4)
 ONE = (["*"],)
 THREE = (["asr/*"], ["st/[fd]*"], ["st/[ec]*"])
 directed = partial(vmsp, lambda_from="directions")
@@ -302,23 +301,21 @@ STEPS = {
     "reference-style loop": Variant(reference, PAPER),
     "TorchJD mtl_backward": Variant(torchjd, PAPER),
     "exact": Variant(vmsp, PAPER),
-    "efficient, top quarter": Variant(partial(vmsp, selected=QUARTER), PAPER),
-    "efficient, top eighth": Variant(partial(vmsp, selected=top(BLOCKS // 8)), PAPER),
+    "efficient, top quarter": Variant(partial(vmsp, one_in=4), PAPER),
+    "efficient, top eighth": Variant(partial(vmsp, one_in=8), PAPER),
     "exact, λ every 4th step": Variant(partial(vmsp, update_weights_every=4), PAPER, steps=4),
     "efficient, top quarter, λ every 4th step": Variant(
-        partial(vmsp, selected=QUARTER, update_weights_every=4), PAPER, steps=4
+        partial(vmsp, one_in=4, update_weights_every=4), PAPER, steps=4
     ),
     "sketched, λ delayed": Variant(partial(vmsp, sketch_size=4096), PAPER),
-    "sketched, efficient, top quarter": Variant(
-        partial(vmsp, sketch_size=4096, selected=QUARTER), PAPER
-    ),
+    "sketched, efficient, top quarter": Variant(partial(vmsp, sketch_size=4096, one_in=4), PAPER),
     "directions, one level": Variant(partial(directed, levels=ONE), PAPER),
     "directions, two levels": Variant(directed, PAPER),
     "directions, three levels": Variant(partial(directed, levels=THREE), PAPER),
     "directions, one level, λ every 4th step": Variant(
         partial(directed, levels=ONE, update_weights_every=4), PAPER, steps=4
     ),
-    "directions, efficient, top quarter": Variant(partial(directed, selected=QUARTER), PAPER),
+    "directions, efficient, top quarter": Variant(partial(directed, one_in=4), PAPER),
 }
 LANGUAGES = {
     f"{number} languages": Variant(vmsp, both_tasks(number), utterances=MANY_UTTERANCES)

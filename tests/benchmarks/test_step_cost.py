@@ -11,7 +11,7 @@ VARIANTS = {**STEPS, **LANGUAGES, **OBJECTIVES}
 
 @pytest.fixture(autouse=True)
 def small(monkeypatch):
-    """The same layers, narrow."""
+    """Fewer layers of the same kind, narrow."""
     for name, value in {
         "BLOCKS": 8,
         "D_MODEL": 8,

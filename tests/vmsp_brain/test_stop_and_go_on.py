@@ -29,6 +29,13 @@ STEPS = 3
 UTTERANCES = 6
 
 
+@pytest.fixture(autouse=True)
+def without_pictures(monkeypatch):
+    """No heat maps of conflicts."""
+    for name in ("draw_conflicts", "draw_conflicts_by_layer"):
+        monkeypatch.setattr(f"vmsp_brain.watch.monitor.{name}", lambda *_: Mock())
+
+
 class Noise(Dataset):
     """Utterances of noise for every source of a Brain."""
 

@@ -324,7 +324,7 @@ def test_modo_reaches_the_pareto_front_of_two_quadratics():
     """The front of two squared distances is the segment between their minima."""
     minima = tensor([[1.0, 0.0], [-1.0, 0.0]])
     scales = {"a": 1.0, "b": 5.0}
-    hierarchy = Hierarchy([Level(["*"], MoDoWeighting(gamma=0.02, rho=0.0))], list(scales))
+    hierarchy = Hierarchy([Level(["*"], MoDoWeighting(gamma=0.04, rho=0.0))], list(scales))
 
     def losses(value: Tensor, noise: Tensor) -> dict[str, Tensor]:
         return {
@@ -332,7 +332,7 @@ def test_modo_reaches_the_pareto_front_of_two_quadratics():
             for (name, scale), minimum in zip(scales.items(), minima, strict=True)
         }
 
-    end = descend(hierarchy, Point(0.5, 3.0), losses, steps=2000, rate=0.02)
+    end = descend(hierarchy, Point(0.5, 3.0), losses, steps=1000, rate=0.04)
     assert abs(end[1]) < 0.02
     assert -1.0 < end[0] < 1.0
     [level] = hierarchy.levels
@@ -344,7 +344,7 @@ def test_modo_reaches_the_pareto_front_of_two_quadratics():
     assert level.lambdas[0] > 0.9  # the smaller gradients' objective; uniform weights end at -2/3
 
 
-@pytest.mark.parametrize("eta", [0.0, 1.0, 9.0, 99.0])
+@pytest.mark.parametrize("eta", [0.0, 1.0, 9.0, 49.0])
 def test_the_penalty_path_approaches_the_bilevel_solution(eta):
     """min ‖θ - a‖² where θ_1 minimizes (θ_1 - b)²: the solution is (b, a_2), its error
     |a_1 - b| / (1 + η)."""

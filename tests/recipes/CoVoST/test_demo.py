@@ -115,7 +115,7 @@ def answer(page, clip: Path | None, language: str) -> list[str]:
 
 def test_the_page_shows_what_transcribe_prints(page, models, tmp_path):
     clip = tmp_path / "my clip.mp3"
-    write_clip(clip)
+    write_clip(clip, 0.4)
     first, second = answer(page, clip, "es")
     options = ("--language=es", "--translate=en", "--model", models[0])
     transcript, translation = call(transcribe, clip, *options).stdout.splitlines()
@@ -123,14 +123,14 @@ def test_the_page_shows_what_transcribe_prints(page, models, tmp_path):
     assert shown.locator("[data-objective='asr/es'][lang=es]").inner_text() == transcript
     assert shown.locator("[data-objective='st/es-en'][lang=en]").inner_text() == translation
     assert transcript
-    assert "0.8 s of audio in " in first
+    assert "0.4 s of audio in " in first
     assert str(models[0]) in first
     assert "This model does not know es, but en, fr." in second
 
 
 def test_the_language_is_found_unless_it_is_chosen(page, models, tmp_path):
     clip = tmp_path / "clip.mp3"
-    write_clip(clip)
+    write_clip(clip, 0.4)  # no longer than those of training, hence one piece
     assert page.get_by_label("found", exact=True).is_checked()
     first, second = answer(page, clip, "found")
     printed = call(transcribe, clip, "--model", models[0])

@@ -10,7 +10,7 @@ sys.path.insert(0, str(ROOT))
 from vmsp_brain.run.options.reference import keys_table, relations_list  # noqa: E402
 
 # That there is no torchvision matters to nobody here.
-logging.getLogger("speechbrain.utils.train_logger").setLevel(logging.ERROR)
+logging.getLogger("speechbrain.utils.train_logger").addFilter(lambda _: False)
 
 project = "VM-MSP for SpeechBrain"
 author = "the VM-MSP for SpeechBrain authors"

@@ -142,7 +142,17 @@ def test_other_self_supervision_changes_the_ssl_objective_alone(tmp_path, name, 
     assert hparams["ssl"].func is not reference.load()["ssl"].func
     own, theirs = (YAML().load(experiment.text) for experiment in (other, reference))
     assert own.keys() == theirs.keys()
-    assert {key for key in theirs if str(own[key]) != str(theirs[key])} == {"ssl"}
+    changed = {key for key in theirs if str(own[key]) != str(theirs[key])}
+    assert changed == {"ssl", "output_folder"}
+
+
+def test_every_file_has_a_runs_folder_of_its_own():
+    files = [path for path in (ROOT / "hparams").rglob("*.yaml") if path.parent.name != "parts"]
+    folders = {
+        path.name: ExperimentFile(str(path), "data_folder: x").document()["output_folder"]
+        for path in files
+    }
+    assert len(set(folders.values())) == len(files) > 25, folders
 
 
 def test_objects_of_a_file_with_a_base_are_made_after_the_seed(tmp_path):

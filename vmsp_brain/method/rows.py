@@ -81,23 +81,19 @@ class GradientRows:
         counts : Tensor, optional
             See `where_it_counts`; they count, if it is not given.
         """
-        sizes = [gradient.numel() for gradient in gradients]
-        row = draw, self.index[objective]
-        parts = self._block(layer, sum(sizes), gradients[0].device)[row].split(sizes)
+        flat = [gradient.flatten() for gradient in gradients]
+        place = draw, self.index[objective]
+        row = self._block(layer, sum(map(len, flat)), flat[0].device)[place]
         written = self._written.setdefault(layer, set())
         self._crossed.pop(layer, None)
-        if counts is None:
-            counts = torch.ones((), dtype=torch.bool, device=parts[0].device)
-        zero = parts[0].new_zeros(())
-        for part, gradient in zip(parts, gradients, strict=True):
-            flat = gradient.flatten().to(part)
-            if row in written:
-                part.add_(torch.where(counts, flat, zero), alpha=scale)
-            else:
-                torch.where(counts, flat, zero, out=part)
-                if scale != 1.0:
-                    part.mul_(scale)
-        written.add(row)
+        added = torch.cat(flat, out=torch.empty_like(row) if place in written else row)
+        if counts is not None:
+            added.masked_fill_(~counts, 0.0)
+        if place in written:
+            row.add_(added, alpha=scale)
+        elif scale != 1.0:
+            row.mul_(scale)
+        written.add(place)
 
     def _block(self, layer: str, columns: int, device: torch.device) -> Tensor:
         if layer not in self._blocks:

@@ -42,7 +42,8 @@ def load_audio(wav: str) -> Tensor:
         waveform, rate = audio_io.load(opened(wav))  # (channels, samples)
     except RuntimeError as error:
         raise ValueError(
-            f"{wav} cannot be read, though the manifest lists it: {error}. {_REPAIR}"
+            f"{wav} cannot be read, though the manifest lists it: "
+            f"{str(error).rstrip('.')}. {_REPAIR}"
         ) from error
     waveform = mono_at_model_rate(waveform, rate)
     if not waveform.isfinite().all():

@@ -186,6 +186,7 @@ def prepare(clone: Path) -> None:
     (clone / "my_data").mkdir()
     for language in ("en", "fr"):
         shutil.copy(manifests / f"{language}_train.csv", clone / "my_data" / f"{language}.csv")
+        (clone / "my_data" / language).symlink_to(corpus / language)  # paths begin at $data_root
     made = "from tests.helpers.saved_models import save_model; from pathlib import Path; "
     made += "save_model('wav2vec2', Path('wav2vec2')); "
     made += "save_model('whisper', Path('whisper'), seconds=5)  # as long as the clips"

@@ -22,8 +22,8 @@ def first_below(curve: Curve, bound: float = ALIGNED) -> int | None:
     return next((epoch for epoch, value in curve if value < bound), None)
 
 
-def late_improvement(curve: Curve, higher_is_better: bool) -> float | None:
-    """By which share of itself the best score so far improved over the last quarter of the epochs.
+def last_quarter(curve: Curve, higher_is_better: bool) -> tuple[float, float] | None:
+    """The best score before the last quarter of the epochs, and that of all epochs.
 
     The best so far counts, for it is the best checkpoint that is tested.
 
@@ -33,6 +33,30 @@ def late_improvement(curve: Curve, higher_is_better: bool) -> float | None:
         Points (epoch, score).
     higher_is_better : bool
         Of the score.
+
+    Returns
+    -------
+    tuple of float
+        None if nothing was scored before the last quarter.
+
+    Example
+    -------
+    >>> last_quarter([(1, 90.0), (2, 10.0), (3, 8.0), (4, 7.0)], higher_is_better=False)
+    (8.0, 7.0)
+    """
+    last = max(epoch for epoch, _ in curve)
+    best = max if higher_is_better else min
+    early = [value for epoch, value in curve if epoch <= last - math.ceil(last / 4)]
+    return (best(early), best(value for _, value in curve)) if early else None
+
+
+def late_improvement(curve: Curve, higher_is_better: bool) -> float | None:
+    """By which share of itself the score improved over the last quarter of the epochs.
+
+    Arguments
+    ---------
+    curve, higher_is_better
+        See `last_quarter`.
 
     Returns
     -------
@@ -46,12 +70,10 @@ def late_improvement(curve: Curve, higher_is_better: bool) -> float | None:
     >>> late_improvement([(1, 10.0), (2, 30.0), (3, 40.0), (4, 50.0)], higher_is_better=True)
     0.25
     """
-    last = max(epoch for epoch, _ in curve)
-    best = max if higher_is_better else min
-    early = [value for epoch, value in curve if epoch <= last - math.ceil(last / 4)]
-    if not early:
+    found = last_quarter(curve, higher_is_better)
+    if found is None:
         return None
-    before, after = best(early), best(value for _, value in curve)
+    before, after = found
     if before == after:
         return 0.0
     return abs(after - before) / before if before else None

@@ -7,7 +7,7 @@ from statistics import mean
 from typing import Any
 
 from vmsp_brain.method.conflict import VERDICTS
-from vmsp_brain.run.convergence import PLATEAU
+from vmsp_brain.run.convergence import PLATEAU, last_quarter
 from vmsp_brain.watch.multitask import delta_m, higher_is_better, mean_ranks, pareto_front
 from vmsp_brain.watch.seeds import Difference, Interval, established, interval, paired_difference
 
@@ -158,10 +158,16 @@ def _test_means(
 def _describe(runs: Runs) -> dict[str, Any]:
     """How the runs of an experiment came to their scores."""
     late = [run["primary"]["late_improvement"] for run in runs.values()]
+    measure = next(iter(runs.values()))["primary"]["measure"]
+    task = METRICS.get(measure.lower(), "")
     return {
         "seeds": list(runs),
         "aligned": [run["aligned"] for run in runs.values()],
-        "measure": next(iter(runs.values()))["primary"]["measure"],
+        "measure": measure,
+        "last_quarter": [
+            last_quarter(_points(run["primary"]["scores"]), measure == "BLEU")
+            for run in runs.values()
+        ],
         "late_improvement": late,
         "plateau": [value is not None and value < PLATEAU for value in late],
         "conflict": {
@@ -173,7 +179,19 @@ def _describe(runs: Runs) -> dict[str, Any]:
             name: [_rounded(run["lambda"][name][-1]) for run in runs.values()]
             for name in next(iter(runs.values()))["lambda"]
         },
+        "lambda_of_score": [_ends(run["lambda"], task) for run in runs.values()],
     }
+
+
+def _points(by_epoch: Sequence[float | None]) -> list[tuple[int, float]]:
+    """A curve's points, of the epochs that have a value."""
+    return [(epoch, value) for epoch, value in enumerate(by_epoch, 1) if value is not None]
+
+
+def _ends(lambdas: Mapping[str, Sequence[float | None]], task: str) -> list[float | None]:
+    """The mean λ of a task's objectives, in the first epoch that has it and in the last."""
+    known = [[*_known([curve])] for name, curve in lambdas.items() if name.startswith(task)]
+    return [_rounded(mean(curve[end] for curve in known)) for end in (0, -1)]
 
 
 def _known(curves: Iterable[Sequence[float | None]]) -> Iterable[float]:

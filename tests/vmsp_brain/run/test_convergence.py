@@ -2,7 +2,7 @@
 
 import pytest
 
-from vmsp_brain.run.convergence import first_below, late_improvement
+from vmsp_brain.run.convergence import first_below, last_quarter, late_improvement
 
 
 def curve(*values: float) -> list[tuple[int, float]]:
@@ -24,6 +24,12 @@ def curve(*values: float) -> list[tuple[int, float]]:
 def test_the_last_quarter_is_measured_against_the_best_before(scores, higher, expected):
     found = late_improvement(curve(*scores), higher)
     assert found == (expected if expected is None else pytest.approx(expected))
+
+
+def test_the_best_so_far_counts():
+    assert last_quarter(curve(90, 50, 20, 10, 8, 9, 9, 12), False) == (8, 8)
+    assert last_quarter(curve(1, 2, 4, 3, 2, 3, 6, 5), True) == (4, 6)
+    assert last_quarter(curve(7), True) is None
 
 
 def test_epochs_without_a_score_are_left_out():

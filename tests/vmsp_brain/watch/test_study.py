@@ -78,6 +78,8 @@ def test_the_text_says_what_it_cannot_say(data):
 def test_plateaus_missing_runs_and_costs_are_told(data, report):
     text = to_markdown(report, {})
     assert "**Not on a plateau, with a seed or more: joint.**" in text
+    assert "| joint 1 | WER | 30 → 20 | 0.5 → 0.5 |" in text
+    assert "| UAS 1 |" not in text
     assert "there is no cost.json" in text
     short = {**data, "runs": data["runs"][1:]}
     assert "Not done yet, or failed: UAS 1." in to_markdown(summarize(short, {}), {})

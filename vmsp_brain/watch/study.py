@@ -159,13 +159,13 @@ def _describe(runs: Runs) -> dict[str, Any]:
     """How the runs of an experiment came to their scores."""
     late = [run["primary"]["late_improvement"] for run in runs.values()]
     measure = next(iter(runs.values()))["primary"]["measure"]
-    task = METRICS.get(measure.lower(), "")
+    scored = f"{METRICS[measure.lower()]}/" if measure.lower() in METRICS else ""
     return {
         "seeds": list(runs),
         "aligned": [run["aligned"] for run in runs.values()],
         "measure": measure,
         "last_quarter": [
-            last_quarter(_points(run["primary"]["scores"]), measure == "BLEU")
+            last_quarter(_points(run["primary"]["scores"]), higher_is_better(scored))
             for run in runs.values()
         ],
         "late_improvement": late,
@@ -179,7 +179,7 @@ def _describe(runs: Runs) -> dict[str, Any]:
             name: [_rounded(run["lambda"][name][-1]) for run in runs.values()]
             for name in next(iter(runs.values()))["lambda"]
         },
-        "lambda_of_score": [_ends(run["lambda"], task) for run in runs.values()],
+        "lambda_of_task": [_ends(run["lambda"], scored) for run in runs.values()],
     }
 
 
@@ -188,10 +188,11 @@ def _points(by_epoch: Sequence[float | None]) -> list[tuple[int, float]]:
     return [(epoch, value) for epoch, value in enumerate(by_epoch, 1) if value is not None]
 
 
-def _ends(lambdas: Mapping[str, Sequence[float | None]], task: str) -> list[float | None]:
+def _ends(lambdas: Mapping[str, Sequence[float | None]], scored: str) -> list[float] | None:
     """The mean λ of a task's objectives, in the first epoch that has it and in the last."""
-    known = [[*_known([curve])] for name, curve in lambdas.items() if name.startswith(task)]
-    return [_rounded(mean(curve[end] for curve in known)) for end in (0, -1)]
+    curves = [[*_known([curve])] for name, curve in lambdas.items() if name.startswith(scored)]
+    known = [curve for curve in curves if curve]
+    return [round(mean(curve[end] for curve in known), 4) for end in (0, -1)] if known else None
 
 
 def _known(curves: Iterable[Sequence[float | None]]) -> Iterable[float]:

@@ -187,7 +187,7 @@ def _convergence(report: Report) -> Iterator[str]:
     yield (
         f"**Not on a plateau, with a seed or more: {listed(unready)}.** Their rank may be that "
         "of the moment at which training ended. Why: below are, of each such run, the best score "
-        "before the last quarter and in all, and the mean λ of the objectives that are scored, in "
+        "before the last quarter and in all, and the mean λ of the task that is scored, in "
         "the first epoch and in the last (the curves are in a figure). A score near 0 % changes by "
         "much of itself with one word; objectives that lose their λ learn slowly; all others "
         "were still learning when the learning rate had fallen."
@@ -221,14 +221,16 @@ def _last_quarters(report: Report, unready: Sequence[str]) -> str:
     for name in unready:
         of = report["experiments"][name]
         runs = zip(
-            of["seeds"], of["plateau"], of["last_quarter"], of["lambda_of_score"], strict=True
+            of["seeds"], of["plateau"], of["last_quarter"], of["lambda_of_task"], strict=True
         )
         rows += [
             [f"{name} {seed}", of["measure"], _change(scores), _change(lambdas)]
             for seed, plateau, scores, lambdas in runs
             if not plateau
         ]
-    return table(["run", "score", "best before → in all", "their λ, first → last epoch"], rows)
+    return table(
+        ["run", "score", "best before → in all", "λ of the task, first → last epoch"], rows
+    )
 
 
 def _change(ends: Sequence[float] | None) -> str:

@@ -88,7 +88,7 @@ class GradientRows:
         self._crossed.pop(layer, None)
         added = torch.cat(flat, out=torch.empty_like(row) if place in written else row)
         if counts is not None:
-            added.masked_fill_(~counts, 0.0)
+            _bits(added).mul_(counts)
         if place in written:
             row.add_(added, alpha=scale)
         elif scale != 1.0:
@@ -228,7 +228,19 @@ def where_it_counts(counts: Tensor, gradients: Sequence[Tensor | None]) -> list[
     gradients : list of Tensor or None
         None where a parameter was not reached.
     """
-    return [None if each is None else torch.where(counts, each, 0.0) for each in gradients]
+    return [None if each is None else (_bits(each) * counts).view(each.dtype) for each in gradients]
+
+
+def _bits(numbers: Tensor) -> Tensor:
+    """The same memory as integers: times 0 they are zero, also where a number is not finite.
+
+    ``torch.where`` and ``masked_fill`` take up to ten times as long on a CPU.
+    """
+    return numbers.view(_INTEGERS[numbers.itemsize])
+
+
+_INTEGERS = {2: torch.int16, 4: torch.int32, 8: torch.int64}
+"""By the size of a number, in bytes."""
 
 
 def accumulate(

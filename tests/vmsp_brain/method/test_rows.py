@@ -10,7 +10,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 
 from tests.helpers.tensors import DEVICE, rand, randn, tensor, zeros
 from vmsp_brain.data import samplers
-from vmsp_brain.method.rows import DRAWS, GradientRows, accumulate
+from vmsp_brain.method.rows import DRAWS, GradientRows, accumulate, where_it_counts
 
 NAMES = ["a", "b", "c"]
 LAYERS = {"first": [(3, 2), (4,)], "second": [(1, 5)]}
@@ -157,6 +157,29 @@ def test_accumulate_adds_weighted_gradients_and_leaves_the_unreached_alone():
     torch.testing.assert_close(reached.grad, 2.5 * gradient)
     assert unreached.grad is None
     assert torch.equal(gradient, tensor([1.0, 2.0, 3.0]))
+
+
+@pytest.mark.parametrize(
+    "dtype", [torch.float16, torch.bfloat16, torch.float32, torch.float64], ids=str
+)
+def test_what_does_not_count_is_zero_whatever_it_was(dtype):
+    odd = [torch.nan, torch.inf, -torch.inf, -0.0, 1.0, torch.finfo(dtype).tiny / 2]
+    gradient = tensor(odd, dtype=dtype)
+    counting, unreached = where_it_counts(tensor(True), [gradient, None])
+    [counted_out] = where_it_counts(tensor(False), [gradient.view(2, 3).T])
+    torch.testing.assert_close(counting, gradient, rtol=0, atol=0, equal_nan=True)
+    assert counting.signbit().tolist() == gradient.signbit().tolist()
+    assert unreached is None
+    assert counted_out.dtype == dtype
+    assert counted_out.tolist() == [[0.0, 0.0]] * 3
+
+
+def test_a_row_that_does_not_count_adds_nothing():
+    rows = GradientRows(["a"])
+    for counts in (False, True, False):
+        rows.add(0, "a", "layer", [tensor([torch.inf if not counts else 2.0])], 1.0, tensor(counts))
+    rows.add(1, "a", "layer", [tensor([3.0])])
+    assert rows.gramian(["layer"]).tolist() == [[6.0]]
 
 
 def test_wrong_number_of_gradients_is_refused():

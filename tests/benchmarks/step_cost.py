@@ -3,7 +3,7 @@
 
     python tests/benchmarks/step_cost.py
 
-prints three tables and writes results/step_cost.json. Every variant has a process of its own with
+prints four tables and writes results/step_cost.json. Every variant has a process of its own with
 one thread; they take turns step by step, on the same utterances, so that what else the machine does
 falls on all of them alike. Times are medians over the rounds, as ratios to the first row. Memory is
 what a process of its own holds at its peak beyond what it held before it built its model, with
@@ -318,9 +318,13 @@ STEPS = {
     "directions, efficient, top quarter": Variant(partial(directed, one_in=4), PAPER),
 }
 LANGUAGES = {
-    f"{number} languages": Variant(vmsp, both_tasks(number), utterances=MANY_UTTERANCES)
-    for number in (2, 5, 10)
+    utterances: {
+        f"{number} languages": Variant(vmsp, both_tasks(number), utterances=utterances)
+        for number in (2, 5, 10)
+    }
+    for utterances in (UTTERANCES, MANY_UTTERANCES)
 }
+"""By utterances of all languages together."""
 OBJECTIVES = {
     "1 objective": Variant(vmsp, {"asr/xa": "xa"}),
     "10 objectives": Variant(vmsp, both_tasks(5)),
@@ -424,14 +428,15 @@ def measure(
 
 
 def table(title: str, found: Mapping[str, Mapping]) -> str:
-    """A Markdown table."""
-    clips = [f"memory, clips of {seconds:g} s" for seconds in LARGE_SECONDS]
-    lines = [f"| {' | '.join([title, 'CPU s', 'time', *clips])} |", "|---" * (3 + len(clips)) + "|"]
+    """A Markdown table, with memory where it was measured."""
+    clips = list(next(iter(found.values())).get("memory_mib", {}))
+    head = [title, "CPU s", "time", *(f"memory, clips of {seconds}" for seconds in clips)]
+    lines = [f"| {' | '.join(head)} |", "|---" * len(head) + "|"]
     for name, values in found.items():
         cells = [name, f"{values['cpu_seconds']:.2f}", f"{values['time_ratio']:.2f} x"]
         cells += [
-            f"{values['memory_ratio'][seconds]:.2f} x ({mib:,.0f} MiB)"
-            for seconds, mib in values["memory_mib"].items()
+            f"{values['memory_ratio'][seconds]:.2f} x ({values['memory_mib'][seconds]:,.0f} MiB)"
+            for seconds in clips
         ]
         lines.append(f"| {' | '.join(cells)} |")
     return "\n".join(lines)
@@ -462,17 +467,20 @@ def main() -> None:
     print(table("a step, 5 languages, 9 objectives", steps), "\n", flush=True)
     if arguments.only:
         return
-    languages = measure(LANGUAGES, arguments.rounds, base="2 languages", sizes=sizes)
-    print(table(f"an exact step, {MANY_UTTERANCES} utterances", languages), "\n", flush=True)
-    sizes = measure(OBJECTIVES, arguments.rounds, base="1 objective", sizes=sizes)
-    print(table(f"an exact step, {UTTERANCES} utterances", sizes), flush=True)
+    languages = {}
+    for number, variants in LANGUAGES.items():
+        found = measure_times(variants, arguments.rounds, base="2 languages", sizes=sizes)
+        print(table(f"an exact step, {number} utterances", found), "\n", flush=True)
+        languages[number] = found
+    objectives = measure_times(OBJECTIVES, arguments.rounds, base="1 objective", sizes=sizes)
+    print(table(f"an exact step, {UTTERANCES} utterances", objectives), flush=True)
     arguments.output.parent.mkdir(parents=True, exist_ok=True)
     report = {
         "parameters": parameters,
         "data": utterances,
         "steps": steps,
         "languages": languages,
-        "objectives": sizes,
+        "objectives": objectives,
     }
     arguments.output.write_text(json.dumps(report, indent=2, ensure_ascii=False) + "\n")
 

@@ -4,9 +4,9 @@ import pytest
 import torch
 
 from tests.benchmarks import step_cost
-from tests.benchmarks.step_cost import LANGUAGES, OBJECTIVES, STEPS, make_batch
+from tests.benchmarks.step_cost import LANGUAGES, MANY_UTTERANCES, OBJECTIVES, STEPS, make_batch
 
-VARIANTS = {**STEPS, **LANGUAGES, **OBJECTIVES}
+VARIANTS = {**STEPS, **LANGUAGES[MANY_UTTERANCES], **OBJECTIVES}
 
 
 @pytest.fixture(autouse=True)

@@ -57,15 +57,32 @@ def test_the_encoder_warps_each_utterance_in_training_alone():
     torch.testing.assert_close(other[:2], warped)  # the third does not change the others
 
 
+SMALL = {"d_model": 16, "nhead": 4, "d_ffn": 16, "conformer": {"num_layers": 1}}
+
+
 def test_it_is_an_option_of_the_experiments_with_spec_augment(tmp_path):
-    small = {
-        "data_folder": "anywhere", "output_folder": str(tmp_path), "d_model": 16, "nhead": 4,
-        "d_ffn": 16, "conformer": {"num_layers": 1},
-    }  # fmt: skip
+    paths = {"data_folder": "anywhere", "output_folder": str(tmp_path)}
     for name in ("uas.yaml", "cr_ctc.yaml"):
         for window, given in ((0, {}), (7, {"spec_augment": {"time_warp": 7}})):
-            experiment = ExperimentFile(str(ROOT / "hparams" / name), json.dumps(small | given))
+            experiment = ExperimentFile(
+                str(ROOT / "hparams" / name), json.dumps(SMALL | paths | given)
+            )
             augment = experiment.load()["encoder"].augment
             assert [*augment] == ["warp", "time", "frequency"]
             warp = augment["warp"].warp
             assert (warp.warp_window if warp else 0) == window
+
+
+def test_masks_are_options_of_the_experiments_too(tmp_path):
+    masks = {"time_mask": 7, "time_masks": 5, "band_mask": 1}
+    given = {"data_folder": "none", "output_folder": str(tmp_path), "spec_augment": masks}
+    for name in ("uas.yaml", "cr_ctc.yaml"):
+        experiment = ExperimentFile(str(ROOT / "hparams" / name), json.dumps(SMALL | given))
+        augment = experiment.load()["encoder"].augment
+        time, frequency = augment["time"], augment["frequency"]
+        assert (time.drop_length_low, time.drop_length_high) == (1, 7)
+        assert (time.drop_count_low, time.drop_count_high) == (2, 5)
+        assert (frequency.drop_length_low, frequency.drop_length_high) == (0, 1)
+        filter_banks = torch.ones(2, 40, 80)
+        dropped = augment(filter_banks, lengths=torch.ones(2)) == 0
+        assert dropped.all(2).sum(1).max() <= 5 * 7  # frames without any band

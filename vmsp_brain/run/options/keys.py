@@ -431,6 +431,22 @@ _MODEL = (
         Whole(least=0),
         "SpecAugment: filter banks by which a point in time moves at most; 0: none moves.",
     ),
+    Option(
+        "spec_augment[time_mask]",
+        Whole(least=1),
+        "SpecAugment: filter banks of a span that is dropped, at most; a fifth of it at least.",
+    ),
+    Option(
+        "spec_augment[time_masks]",
+        Whole(least=0),
+        "SpecAugment: spans that are dropped in an utterance, at most; two fifths of it at least.",
+    ),
+    Option(
+        "spec_augment[band_mask]",
+        Whole(least=1),
+        "SpecAugment: Mel bands of a drop, of which there are one or two, at most; a quarter of it "
+        "at least.",
+    ),
     Option("conformer[d_model]", WIDTH, "Width of the encoder."),
     Option("conformer[nhead]", WIDTH, "Heads of attention of the encoder."),
     Option("conformer[dropout]", DROPPED, "Share of the encoder's activations that is dropped."),

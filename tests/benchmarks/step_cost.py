@@ -4,8 +4,8 @@
     python tests/benchmarks/step_cost.py
 
 prints four tables and writes results/step_cost.json. Every variant has a process of its own with
-one thread; they take turns step by step, on the same utterances, so that what else the machine does
-falls on all of them alike. Times are medians over the rounds, as ratios to the first row. Memory is
+one thread, and the same utterances. Times are medians over the rounds, as ratios to the first row,
+whose step is taken before and after every other one: what slows the machine slows both. Memory is
 what a process of its own holds at its peak beyond what it held before it built its model, with
 uas.yaml's batch size of clips as long as Common Voice's longest: a run's peak is its longest batch.
 One language's graph stands at a time, so only the last one's is that large.
@@ -378,30 +378,49 @@ def _start(target: Callable, variant: Variant, sizes: Mapping[str, int]) -> Conn
     return connection
 
 
+def in_turns(
+    take: Callable[[str], float], names: Sequence[str], base: str, rounds: int
+) -> dict[str, dict[str, float]]:
+    """Medians of what each takes, and of its ratio to the mean of the base's readings just before
+    and after: what makes all slower, as long as it goes on or grows evenly, is in no ratio."""
+    seconds: dict[str, list[float]] = {name: [] for name in names}
+    ratios: dict[str, list[float]] = {name: [] for name in names}
+    for _ in tqdm(range(rounds), "rounds"):
+        before = take(base)
+        for name in names:
+            if name == base:
+                own, after = before, before
+            else:
+                own, after = take(name), take(base)
+            seconds[name].append(own)
+            ratios[name].append(own / statistics.mean([before, after]))
+            before = after
+    return {
+        name: {
+            "cpu_seconds": statistics.median(seconds[name]),
+            "time_ratio": statistics.median(ratios[name]),
+        }
+        for name in names
+    }
+
+
 def measure_times(
     variants: Mapping[str, Variant], rounds: int, base: str, sizes: Mapping[str, int]
-) -> dict[str, dict]:
+) -> dict[str, dict[str, float]]:
     """Each variant's step: seconds of CPU time, and their ratio to the base's."""
     connections = {}
     for name, variant in tqdm(variants.items(), "models"):
         connections[name] = _start(time_steps, variant, sizes)
         connections[name].recv()
-    seconds: dict[str, list[float]] = {name: [] for name in variants}
-    for _ in tqdm(range(rounds), "rounds"):
-        for name, connection in connections.items():
-            connection.send(True)
-            seconds[name].append(connection.recv())
+
+    def take(name: str) -> float:
+        connections[name].send(True)
+        return connections[name].recv()
+
+    found = in_turns(take, list(variants), base, rounds)
     for connection in connections.values():
         connection.send(False)
-    return {
-        name: {
-            "cpu_seconds": statistics.median(own),
-            "time_ratio": statistics.median(
-                mine / other for mine, other in zip(own, seconds[base], strict=True)
-            ),
-        }
-        for name, own in seconds.items()
-    }
+    return found
 
 
 def measure(

@@ -1,10 +1,19 @@
 """What the benchmark of a step's cost compares are steps of training, each of its kind."""
 
+import itertools
+
 import pytest
 import torch
 
 from tests.benchmarks import step_cost
-from tests.benchmarks.step_cost import LANGUAGES, MANY_UTTERANCES, OBJECTIVES, STEPS, make_batch
+from tests.benchmarks.step_cost import (
+    LANGUAGES,
+    MANY_UTTERANCES,
+    OBJECTIVES,
+    STEPS,
+    in_turns,
+    make_batch,
+)
 
 VARIANTS = {**STEPS, **LANGUAGES[MANY_UTTERANCES], **OBJECTIVES}
 
@@ -46,3 +55,10 @@ def test_a_step_moves_every_layer_and_head(name, brains):
         step(make_batch(variant.objectives, utterances=10))
     moved = {part for part, own in parts.items() if not all(map(torch.equal, own, before[part]))}
     assert moved == set(parts)
+
+
+def test_ratios_are_free_of_what_slows_the_machine():
+    """A machine on which every reading is longer than the one before it, evenly."""
+    steps, slowness = {"base": 1.0, "half": 0.5, "double": 2.0}, itertools.count(1.0, 0.3)
+    found = in_turns(lambda name: steps[name] * next(slowness), list(steps), "base", rounds=3)
+    assert {name: of["time_ratio"] for name, of in found.items()} == pytest.approx(steps)

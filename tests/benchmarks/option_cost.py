@@ -4,8 +4,8 @@
     python -m tests.benchmarks.option_cost
 
 Every option is set as on train.py's command line, over mini.yaml (or --base uas.yaml), and has a
-process of its own with one thread; they take turns, step by step, on the same random utterances, so
-that what else the machine does falls on all of them alike. Times are medians over the rounds.
+process of its own with one thread, and the same random utterances. UAS's step is taken before and after
+every other one, so that what slows the machine slows both. Times are medians over the rounds.
 """
 
 import argparse

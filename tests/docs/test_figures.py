@@ -7,8 +7,13 @@ from vmsp_brain.watch.study import summarize
 from vmsp_brain.watch.study_report import results_table
 
 README = (ROOT / "README.md").read_text(encoding="utf-8")
-STUDY = json.loads((ROOT / "recipes" / "CoVoST" / "study.json").read_text(encoding="utf-8"))
-UAS = {run["seed"]: run["results"] for run in STUDY["runs"] if run["experiment"] == "UAS"}
+RECIPES = ROOT / "recipes" / "CoVoST"
+STUDY = json.loads((RECIPES / "study.json").read_text(encoding="utf-8"))
+ABLATION = json.loads((RECIPES / "ablation.json").read_text(encoding="utf-8"))
+UAS, UAS_ELSEWHERE = (
+    {run["seed"]: run["results"] for run in data["runs"] if run["experiment"] == "UAS"}
+    for data in (STUDY, ABLATION)
+)
 
 
 def test_the_table_is_of_the_first_seed():
@@ -20,14 +25,19 @@ def test_the_table_is_of_the_first_seed():
 
 
 def test_the_readme_says_how_far_they_vary():
-    assert len(UAS) > 1
-    for results in UAS.values():
+    assert len(UAS) == len(UAS_ELSEWHERE) > 1
+    for results in [*UAS.values(), *UAS_ELSEWHERE.values()]:
         assert f"{results['wer_mean']:.2f} / {results['bleu_mean']:.2f}" in " ".join(README.split())
 
 
 def test_the_table_of_recipes_is_the_reports():
-    recipe = (ROOT / "recipes" / "CoVoST" / "README.md").read_text(encoding="utf-8")
+    recipe = (RECIPES / "README.md").read_text(encoding="utf-8")
     assert results_table(summarize(STUDY, {})) in recipe
+
+
+def test_the_table_of_options_is_the_reports():
+    choosing = (ROOT / "docs" / "choosing.md").read_text(encoding="utf-8")
+    assert results_table(summarize(ABLATION, {})) in choosing
 
 
 def _cells(scores: list[float]) -> str:

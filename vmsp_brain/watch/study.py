@@ -250,4 +250,6 @@ def _plain(found: Interval | Difference) -> dict[str, Any]:
 
 
 def _rounded(value: float | None) -> float | None:
-    return value if value is None or isinstance(value, int) else round(value, 4)
+    if value is None or isinstance(value, int):
+        return value
+    return round(value, 4) + 0.0  # of -0.00001 no minus zero

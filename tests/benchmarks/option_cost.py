@@ -4,8 +4,8 @@
     python -m tests.benchmarks.option_cost
 
 Every option is set as on train.py's command line, over mini.yaml (or --base uas.yaml), and has a
-process of its own with one thread, and the same random utterances. UAS's step is taken before and after
-every other one, so that what slows the machine slows both. Times are medians over the rounds.
+process of its own with one thread, and the same random utterances. UAS's step is taken before and
+after every other one, so that what slows the machine slows both. Times are medians over the rounds.
 """
 
 import argparse

@@ -219,7 +219,9 @@ def _whole_float32() -> Iterator[None]:
 
 
 def where_it_counts(counts: Tensor, gradients: Sequence[Tensor | None]) -> list[Tensor | None]:
-    """Gradients, or zeros in their place, without waiting to know which.
+    """Gradients, made zero if they do not count, without waiting to know whether they do.
+
+    In place, which takes a sixth of the time of a copy: for gradients that nobody else reads.
 
     Arguments
     ---------
@@ -228,7 +230,12 @@ def where_it_counts(counts: Tensor, gradients: Sequence[Tensor | None]) -> list[
     gradients : list of Tensor or None
         None where a parameter was not reached.
     """
-    return [None if each is None else (_bits(each) * counts).view(each.dtype) for each in gradients]
+    # What autograd has expanded has one number in many places.
+    own = [each if each is None or 0 not in each.stride() else each.clone() for each in gradients]
+    for each in own:
+        if each is not None:
+            _bits(each).mul_(counts)
+    return own
 
 
 def _bits(numbers: Tensor) -> Tensor:

@@ -165,13 +165,21 @@ def test_accumulate_adds_weighted_gradients_and_leaves_the_unreached_alone():
 def test_what_does_not_count_is_zero_whatever_it_was(dtype):
     odd = [torch.nan, torch.inf, -torch.inf, -0.0, 1.0, torch.finfo(dtype).tiny / 2]
     gradient = tensor(odd, dtype=dtype)
-    counting, unreached = where_it_counts(tensor(True), [gradient, None])
-    [counted_out] = where_it_counts(tensor(False), [gradient.view(2, 3).T])
+    counting, unreached = where_it_counts(tensor(True), [gradient.clone(), None])
+    [counted_out] = where_it_counts(tensor(False), [gradient.clone().view(2, 3).T])
     torch.testing.assert_close(counting, gradient, rtol=0, atol=0, equal_nan=True)
     assert counting.signbit().tolist() == gradient.signbit().tolist()
     assert unreached is None
     assert counted_out.dtype == dtype
     assert counted_out.tolist() == [[0.0, 0.0]] * 3
+
+
+def test_what_counts_is_not_copied_unless_autograd_has_expanded_it():
+    parameter = Parameter(zeros(3))
+    gradients = torch.autograd.grad((parameter + 1).sum() + parameter.exp().sum(), [parameter])
+    expanded = torch.autograd.grad(parameter.sum(), [parameter])
+    assert where_it_counts(tensor(True), gradients)[0] is gradients[0]
+    assert where_it_counts(tensor(False), expanded)[0].tolist() == [0.0] * 3
 
 
 def test_a_row_that_does_not_count_adds_nothing():

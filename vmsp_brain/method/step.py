@@ -91,20 +91,21 @@ class Weights:
 
     Arguments
     ---------
-    known : float
-        In the update: its level's multiplier times the last λ.
-    uniform : float
-        On layers that are not selected.
-    within : float
+    known : float, optional
+        In the update: its level's multiplier times the last λ; none for a sum that is not of
+        selected layers.
+    uniform : float, optional
+        On layers that are not selected; none for a sum that is of selected layers alone.
+    within : float, optional
         In its level's direction: the last λ.
-    level : int
-        By number.
+    level : int, optional
+        By number; none for a sum over levels.
     """
 
-    known: float
-    uniform: float
-    within: float
-    level: int
+    known: float | None = None
+    uniform: float | None = None
+    within: float | None = None
+    level: int | None = None
 
 
 @dataclass
@@ -383,8 +384,14 @@ class GradientStep:
             above = forward.cuts.pop()
             leaves = forward.cuts[-1].leaves if forward.cuts else []
             lower = [parameter for _, other in layers[:number] for parameter in other]
-            inputs: list[Sequence[Tensor]] = [parameters, leaves, lower]
             for following, (name, found) in enumerate(gradients.items(), start=1 - len(gradients)):
+                weights = [self._weight(name, other) for other, _ in layers[: number + 1]]
+                counts = [weight is not None for weight in weights]
+                inputs: list[Sequence[Tensor]] = [
+                    parameters if counts.pop() else [],
+                    leaves if any(counts) else [],
+                    lower,
+                ]
                 flat = above.backward(found.pop(), [*chain(*inputs)], retain_graph=following < 0)
                 own, passed, around = split(flat, inputs)
                 self._add_layer(forward, name, layer, own)
@@ -392,20 +399,24 @@ class GradientStep:
                 if forward.cuts:
                     found[-1] = added(found[-1], passed)
         if self.plan.boundary:
-            self._descend_as_one(forward, layers[: self.plan.boundary])
+            self._descend_as_one(forward, layers[: self.plan.boundary], gradients)
 
     def _descend_as_one(
-        self, forward: Forward, layers: Sequence[tuple[str, list[Parameter]]]
+        self,
+        forward: Forward,
+        layers: Sequence[tuple[str, list[Parameter]]],
+        gradients: Mapping[str, list[Gradients]],
     ) -> None:
         """From the boundary to the first layer, in one piece where no loss reads inner layers."""
         parameters = [parameter for _, of_layer in layers for parameter in of_layer]
-        weights = [self._weight(name, layers[0][0]) for name in forward.gradients]
-        finite = [forward.finite[name] for name in forward.gradients]
+        each_weight = {name: self._weight(name, layers[0][0]) for name in gradients}
+        counted = {name: weight for name, weight in each_weight.items() if weight is not None}
+        finite = [forward.finite[name] for name in counted]
         passed: Gradients = []
         while forward.cuts:
             above = forward.cuts.pop()
-            direct = [found.pop() for found in forward.gradients.values()]
-            total = weighted_sum([*map(where_it_counts, finite, direct)], weights)
+            direct = [gradients[name].pop() for name in counted]
+            total = weighted_sum([*map(where_it_counts, finite, direct)], [*counted.values()])
             leaves = forward.cuts[-1].leaves if forward.cuts else []
             flat = above.backward(added(total, passed), [*parameters, *leaves])
             own, passed = split(
@@ -414,40 +425,67 @@ class GradientStep:
             accumulate(parameters, own, forward.average / DRAWS)
 
     def _flows(self, forward: Forward) -> dict[str, list[Gradients]]:
-        """What goes back on its own: each loss, but where directions need their sums alone.
+        """What goes back on its own: each loss, or sums where no more is asked for.
 
-        Those are, on the first draw, the sum over each level that has a direction, and on both the
-        sum of all losses whose level has none. Other layers' uniform weights, and measurements,
-        ask for each loss.
+        For directions those are, on the first draw, the sum over each level that has one, and on
+        both the sum of all losses whose level has none. Where λ rests, they are what counts on
+        selected layers and what counts on the others. Rows, measurements, and directions beside
+        layers that are not selected ask for each loss.
         """
         plan, gradients = self.plan, forward.gradients
-        if not plan.directed or plan.sketched or len(plan.selected) < len(self.parameters):
+        if plan.kept or plan.sketched:
             return gradients
-        groups: dict[int | str, list[str]] = {}
-        for name in gradients:
-            level = self._weights[name].level
-            own = name if forward.draw else level
-            groups.setdefault(own if level in plan.directed else -1, []).append(name)
+        own = {name: self._weights[name] for name in gradients}
+        everywhere = len(plan.selected) == len(self.parameters)
+        if plan.directed and everywhere:
+            return self._flows_of_directions(forward, own)
+        if plan.directed or everywhere:
+            return gradients
+        names = ", ".join(own)
+        known = {name: weights.known for name, weights in own.items()}
+        uniform = {name: weights.uniform for name, weights in own.items()}
         return {
-            ", ".join(names): self._sum(forward, names) if len(names) > 1 else gradients[names[0]]
-            for names in groups.values()
+            title: self._sum(forward, title, parts, of_sum)
+            for title, parts, of_sum in (
+                (f"{names} (on selected layers)", known, Weights(known=1.0)),
+                (f"{names} (on others)", uniform, Weights(uniform=1.0)),
+            )
         }
 
-    def _sum(self, forward: Forward, names: Sequence[str]) -> list[Gradients]:
-        """Losses' gradients as one: by their λ for a direction, else by what they count."""
-        own = [self._weights[name] for name in names]
-        level = own[0].level
-        if level in self.plan.directed:
-            weights = [each.within for each in own]
-            multiplier = self.hierarchy.multipliers(self.epoch)[level]
-        else:
-            weights, multiplier = [each.known for each in own], 1.0
-        finite = [forward.finite[name] for name in names]
-        title = ", ".join(names)
-        self._weights[title] = Weights(multiplier, torch.nan, 1.0, level)
+    def _flows_of_directions(
+        self, forward: Forward, own: Mapping[str, Weights]
+    ) -> dict[str, list[Gradients]]:
+        groups: dict[int | str, list[str]] = {}
+        for name, weights in own.items():
+            place = name if forward.draw else weights.level
+            groups.setdefault(place if weights.level in self.plan.directed else -1, []).append(name)
+        multipliers = self.hierarchy.multipliers(self.epoch)
+        flows = {}
+        for names in groups.values():
+            level, title = own[names[0]].level, ", ".join(names)
+            if len(names) == 1:
+                flows[title] = forward.gradients[title]
+            elif level in self.plan.directed:
+                parts = {name: own[name].within for name in names}
+                of_sum = Weights(multipliers[level], within=1.0, level=level)
+                flows[title] = self._sum(forward, title, parts, of_sum)
+            else:
+                parts = {name: own[name].known for name in names}
+                flows[title] = self._sum(forward, title, parts, Weights(known=1.0))
+        return flows
+
+    def _sum(
+        self, forward: Forward, title: str, parts: Mapping[str, float], weights: Weights
+    ) -> list[Gradients]:
+        """Losses' gradients as one, with the weights of that one."""
+        finite = [forward.finite[name] for name in parts]
+        self._weights[title] = weights
         forward.finite[title] = torch.stack(finite).any()
-        crossing = zip(*(forward.gradients[name] for name in names), strict=True)
-        return [weighted_sum([*map(where_it_counts, finite, each)], weights) for each in crossing]
+        crossing = zip(*(forward.gradients[name] for name in parts), strict=True)
+        return [
+            weighted_sum([*map(where_it_counts, finite, each)], [*parts.values()])
+            for each in crossing
+        ]
 
     def _by_layer(self, gradients: Gradients) -> Iterator[tuple[str, Gradients]]:
         """Split the gradients of the first layers' parameters, of as many layers as there are."""
@@ -653,7 +691,7 @@ class GradientStep:
         for kept in (self._unread, self._read, self._heads, self._losses):
             kept.clear()
 
-    def _weight(self, name: str, layer: str) -> float:
+    def _weight(self, name: str, layer: str) -> float | None:
         weights = self._weights[name]
         return weights.known if layer in self.plan.selected else weights.uniform
 

@@ -25,7 +25,7 @@ from vmsp_brain.brain import VMSPBrain
 from vmsp_brain.method.hierarchy import Hierarchy, Level
 from vmsp_brain.method.layer_selection import LayerSelection
 from vmsp_brain.method.penalties import ConstantPenalty
-from vmsp_brain.method.rows import GradientRows
+from vmsp_brain.method.rows import DRAWS, GradientRows
 from vmsp_brain.method.sketch import Sketch
 from vmsp_brain.method.step import GradientStep
 
@@ -106,7 +106,7 @@ def test_with_all_layers_selected_efficient_mode_is_the_exact_method():
     assert exact.hierarchy.lambdas == efficient.hierarchy.lambdas
 
 
-@pytest.mark.parametrize("selected", [None, ["block_02"], []])
+@pytest.mark.parametrize("selected", [None, *SELECTIONS[1:]])
 def test_between_two_updates_of_lambda_a_step_takes_the_last_one(selected):
     brain = small_brain(selected, first_step=3, update_weights_every=3)
     lambdas = lambdas_of(brain)
@@ -142,6 +142,7 @@ MODES = {
     "efficient": {"selected": ["block_02"]},
     "uniform": {"selected": []},
     "between updates": {"update_weights_every": 3},
+    "efficient between updates": {"update_weights_every": 3, "selected": ["block_02"]},
     "sketched": {"sketch_size": 10**6},
     "directions": {"lambda_from": "directions"},
     "efficient directions": {"lambda_from": "directions", "selected": ["block_02"]},
@@ -172,17 +173,21 @@ def test_a_gradient_scaler_changes_neither_lambda_nor_the_unscaled_update(mode):
 
 
 @pytest.mark.parametrize(
-    ("selected", "options", "shared_below"),
+    ("selected", "options", "in_block_01", "in_block_02"),
     [
-        (None, {}, []),
-        (["block_02"], {}, ["block_01"]),
-        ([], {}, ["block_01", "block_02"]),
-        (None, {"update_weights_every": 2}, ["block_01", "block_02"]),
-        (["block_02"], {"update_weights_every": 2}, ["block_01"]),
-        (None, {"sketch_size": 64}, []),
+        (None, {}, 3, 3),
+        (["block_02"], {}, 1, 3),
+        ([], {}, 1, 1),
+        (None, {"update_weights_every": 2}, 1, 1),
+        (["block_02"], {"update_weights_every": 2}, 1, 2),
+        (["block_01"], {"update_weights_every": 2}, 2, 2),
+        (None, {"sketch_size": 64}, 3, 3),
     ],
 )
-def test_below_the_boundary_a_forward_has_one_backward_pass(selected, options, shared_below):
+def test_a_forward_of_three_losses_has_as_many_backward_passes_as_are_needed(
+    selected, options, in_block_01, in_block_02
+):
+    """None but one below the boundary; two above it where λ rests."""
     brain = small_brain(selected, **options)
     passes: dict[str, int] = {}
     for name in ("block_01", "block_02"):
@@ -190,11 +195,11 @@ def test_below_the_boundary_a_forward_has_one_backward_pass(selected, options, s
             lambda *_, name=name: passes.__setitem__(name, passes.get(name, 0) + 1)
         )
     step_gradients(brain, make_batch(brain))
-    forwards = 2 * len(["en", "fr", "ssl"])
-    losses = 2 * len(brain.hierarchy.objectives)
-    expected = {name: forwards if name in shared_below else losses for name in passes}
-    assert passes == expected
-    assert len(passes) == 2
+    ones = len(["en", "ssl"])
+    assert passes == {
+        "block_01": DRAWS * (ones + in_block_01),
+        "block_02": DRAWS * (ones + in_block_02),
+    }
 
 
 @pytest.mark.parametrize("selected", [None, ["block_02"], []])

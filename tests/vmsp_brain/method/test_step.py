@@ -187,7 +187,7 @@ def test_a_gradient_scaler_changes_neither_lambda_nor_the_unscaled_update(mode):
 def test_a_forward_of_three_losses_has_as_many_backward_passes_as_are_needed(
     selected, options, in_block_01, in_block_02
 ):
-    """None but one below the boundary; two above it where λ rests."""
+    """One below the boundary; at most two above it where λ rests."""
     brain = small_brain(selected, **options)
     passes: dict[str, int] = {}
     for name in ("block_01", "block_02"):

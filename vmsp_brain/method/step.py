@@ -49,6 +49,9 @@ LAMBDA_FROM = ("gramians", "directions")
 MEASURING_SKETCH = 4096
 """Columns of the sketch by which layers are measured that keep no rows."""
 
+SEVERAL = -1
+"""In place of a level's number: a sum over levels has none."""
+
 
 @dataclass(frozen=True)
 class Plan:
@@ -92,20 +95,24 @@ class Weights:
     Arguments
     ---------
     known : float, optional
-        In the update: its level's multiplier times the last λ; none for a sum that is not of
-        selected layers.
+        In the update, on selected layers: its level's multiplier times the last λ.
     uniform : float, optional
-        On layers that are not selected; none for a sum that is of selected layers alone.
+        On layers that are not selected.
     within : float, optional
         In its level's direction: the last λ.
     level : int, optional
-        By number; none for a sum over levels.
+        By number; `SEVERAL` for a sum over levels.
+    on_selected, on_others : bool, optional
+        Whether its gradient is asked for there: a sum may be of selected layers alone, or of the
+        others alone.
     """
 
-    known: float | None = None
-    uniform: float | None = None
-    within: float | None = None
-    level: int | None = None
+    known: float = 0.0
+    uniform: float = 0.0
+    within: float = 0.0
+    level: int = SEVERAL
+    on_selected: bool = True
+    on_others: bool = True
 
 
 @dataclass
@@ -385,8 +392,7 @@ class GradientStep:
             leaves = forward.cuts[-1].leaves if forward.cuts else []
             lower = [parameter for _, other in layers[:number] for parameter in other]
             for following, (name, found) in enumerate(gradients.items(), start=1 - len(gradients)):
-                weights = [self._weight(name, other) for other, _ in layers[: number + 1]]
-                counts = [weight is not None for weight in weights]
+                counts = [self._counts(name, other) for other, _ in layers[: number + 1]]
                 inputs: list[Sequence[Tensor]] = [
                     parameters if counts.pop() else [],
                     leaves if any(counts) else [],
@@ -409,8 +415,10 @@ class GradientStep:
     ) -> None:
         """From the boundary to the first layer, in one piece where no loss reads inner layers."""
         parameters = [parameter for _, of_layer in layers for parameter in of_layer]
-        each_weight = {name: self._weight(name, layers[0][0]) for name in gradients}
-        counted = {name: weight for name, weight in each_weight.items() if weight is not None}
+        first = layers[0][0]
+        counted = {
+            name: self._weight(name, first) for name in gradients if self._counts(name, first)
+        }
         finite = [forward.finite[name] for name in counted]
         passed: Gradients = []
         while forward.cuts:
@@ -447,8 +455,8 @@ class GradientStep:
         return {
             title: self._sum(forward, title, parts, of_sum)
             for title, parts, of_sum in (
-                (f"{names} (on selected layers)", known, Weights(known=1.0)),
-                (f"{names} (on others)", uniform, Weights(uniform=1.0)),
+                (f"{names} (on selected layers)", known, Weights(known=1.0, on_others=False)),
+                (f"{names} (on others)", uniform, Weights(uniform=1.0, on_selected=False)),
             )
         }
 
@@ -457,8 +465,9 @@ class GradientStep:
     ) -> dict[str, list[Gradients]]:
         groups: dict[int | str, list[str]] = {}
         for name, weights in own.items():
-            place = name if forward.draw else weights.level
-            groups.setdefault(place if weights.level in self.plan.directed else -1, []).append(name)
+            own_way = name if forward.draw else weights.level
+            way = own_way if weights.level in self.plan.directed else SEVERAL
+            groups.setdefault(way, []).append(name)
         multipliers = self.hierarchy.multipliers(self.epoch)
         flows = {}
         for names in groups.values():
@@ -691,7 +700,12 @@ class GradientStep:
         for kept in (self._unread, self._read, self._heads, self._losses):
             kept.clear()
 
-    def _weight(self, name: str, layer: str) -> float | None:
+    def _counts(self, name: str, layer: str) -> bool:
+        """Whether the gradient of a loss, or of a sum, is asked for on a layer."""
+        weights = self._weights[name]
+        return weights.on_selected if layer in self.plan.selected else weights.on_others
+
+    def _weight(self, name: str, layer: str) -> float:
         weights = self._weights[name]
         return weights.known if layer in self.plan.selected else weights.uniform
 

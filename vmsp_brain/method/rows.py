@@ -88,7 +88,7 @@ class GradientRows:
         self._crossed.pop(layer, None)
         added = torch.cat(flat, out=torch.empty_like(row) if place in written else row)
         if counts is not None:
-            _bits(added).mul_(counts)
+            where_it_counts(counts, [added])
         if place in written:
             row.add_(added, alpha=scale)
         elif scale != 1.0:
@@ -221,7 +221,8 @@ def _whole_float32() -> Iterator[None]:
 def where_it_counts(counts: Tensor, gradients: Sequence[Tensor | None]) -> list[Tensor | None]:
     """Gradients, made zero if they do not count, without waiting to know whether they do.
 
-    In place, which takes a sixth of the time of a copy: for gradients that nobody else reads.
+    In place, which takes a sixth of the time of a copy: for gradients that nobody else reads. Where
+    all can be known at once, those that count are not touched at all.
 
     Arguments
     ---------
@@ -230,12 +231,19 @@ def where_it_counts(counts: Tensor, gradients: Sequence[Tensor | None]) -> list[
     gradients : list of Tensor or None
         None where a parameter was not reached.
     """
+    if known_at_once(counts) and counts:
+        return list(gradients)
     # What autograd has expanded has one number in many places.
     own = [each if each is None or 0 not in each.stride() else each.clone() for each in gradients]
     for each in own:
         if each is not None:
             _bits(each).mul_(counts)
     return own
+
+
+def known_at_once(number: Tensor) -> bool:
+    """Whether the CPU can read a tensor without waiting for another device."""
+    return number.is_cpu
 
 
 def _bits(numbers: Tensor) -> Tensor:

@@ -1,4 +1,4 @@
-"""Losses that are not finite are left out, without asking the device of each whether it is."""
+"""Losses that are not finite are left out, without asking a device of each whether it is."""
 
 from collections.abc import Mapping
 
@@ -12,6 +12,8 @@ from vmsp_brain.method.hierarchy import Hierarchy, Level
 from vmsp_brain.method.layer_selection import LayerSelection
 from vmsp_brain.method.rows import DRAWS
 from vmsp_brain.method.step import GradientStep
+
+pytestmark = pytest.mark.usefixtures("known_at_once")
 
 NAMES = ["a", "b", "c"]
 SOURCES = [["a", "b"], ["c"]]

@@ -159,6 +159,7 @@ def test_accumulate_adds_weighted_gradients_and_leaves_the_unreached_alone():
     assert torch.equal(gradient, tensor([1.0, 2.0, 3.0]))
 
 
+@pytest.mark.usefixtures("known_at_once")
 @pytest.mark.parametrize(
     "dtype", [torch.float16, torch.bfloat16, torch.float32, torch.float64], ids=str
 )
@@ -174,6 +175,7 @@ def test_what_does_not_count_is_zero_whatever_it_was(dtype):
     assert counted_out.tolist() == [[0.0, 0.0]] * 3
 
 
+@pytest.mark.usefixtures("known_at_once")
 def test_what_counts_is_not_copied_unless_autograd_has_expanded_it():
     parameter = Parameter(zeros(3))
     gradients = torch.autograd.grad((parameter + 1).sum() + parameter.exp().sum(), [parameter])
@@ -182,6 +184,7 @@ def test_what_counts_is_not_copied_unless_autograd_has_expanded_it():
     assert where_it_counts(tensor(False), expanded)[0].tolist() == [0.0] * 3
 
 
+@pytest.mark.usefixtures("known_at_once")
 def test_a_row_that_does_not_count_adds_nothing():
     rows = GradientRows(["a"])
     for counts in (False, True, False):

@@ -3,7 +3,7 @@
 
     python tests/benchmarks/step_cost.py
 
-prints four tables and writes results/step_cost.json. Every variant has a process of its own with
+prints its tables and writes results/step_cost.json. Every variant has a process of its own with
 one thread, and the same utterances. Times are medians over the rounds, as ratios to the first row,
 whose step is taken before and after every other one: what slows the machine slows both. Memory is
 what a process of its own holds at its peak beyond what it held before it built its model, with
@@ -318,13 +318,18 @@ STEPS = {
     "directions, efficient, top quarter": Variant(partial(directed, one_in=4), PAPER),
 }
 LANGUAGES = {
-    utterances: {
-        f"{number} languages": Variant(vmsp, both_tasks(number), utterances=utterances)
+    f"{kind}, {utterances} utterances": {
+        f"{number} languages": Variant(make, both_tasks(number), utterances=utterances)
         for number in (2, 5, 10)
     }
-    for utterances in (UTTERANCES, MANY_UTTERANCES)
+    for kind, make, utterances in (
+        ("joint training", joint, UTTERANCES),
+        ("an exact step", vmsp, UTTERANCES),
+        ("an exact step", vmsp, MANY_UTTERANCES),
+    )
 }
-"""By utterances of all languages together."""
+"""More languages are more heads, too, and smaller parts of a batch: joint training tells how much of
+the growth that is."""
 OBJECTIVES = {
     "1 objective": Variant(vmsp, {"asr/xa": "xa"}),
     "10 objectives": Variant(vmsp, both_tasks(5)),
@@ -487,10 +492,9 @@ def main() -> None:
     if arguments.only:
         return
     languages = {}
-    for number, variants in LANGUAGES.items():
-        found = measure_times(variants, arguments.rounds, base="2 languages", sizes=sizes)
-        print(table(f"an exact step, {number} utterances", found), "\n", flush=True)
-        languages[number] = found
+    for title, variants in LANGUAGES.items():
+        languages[title] = measure_times(variants, arguments.rounds, "2 languages", sizes)
+        print(table(title, languages[title]), "\n", flush=True)
     objectives = measure_times(OBJECTIVES, arguments.rounds, base="1 objective", sizes=sizes)
     print(table(f"an exact step, {UTTERANCES} utterances", objectives), flush=True)
     arguments.output.parent.mkdir(parents=True, exist_ok=True)

@@ -15,7 +15,7 @@ from tests.benchmarks.step_cost import (
     make_batch,
 )
 
-VARIANTS = {**STEPS, **LANGUAGES[MANY_UTTERANCES], **OBJECTIVES}
+VARIANTS = {**STEPS, **LANGUAGES[f"an exact step, {MANY_UTTERANCES} utterances"], **OBJECTIVES}
 
 
 @pytest.fixture(autouse=True)

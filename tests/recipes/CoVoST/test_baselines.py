@@ -85,7 +85,9 @@ def test_over_the_full_base_too(tmp_path):
     assert len(hparams["hierarchy"].levels[0].names) == 4
 
 
-@pytest.mark.parametrize("name", ["study.yaml", "tune_joint.yaml", "ablation.yaml"])
+@pytest.mark.parametrize(
+    "name", ["study.yaml", "tune_joint.yaml", "ablation.yaml", "confirmation.yaml"]
+)
 def test_the_studies_files_pass(name, monkeypatch):
     monkeypatch.chdir(ROOT)
     study = read_study(ROOT / "recipes" / "CoVoST" / name)

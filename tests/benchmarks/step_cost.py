@@ -328,8 +328,8 @@ LANGUAGES = {
         ("an exact step", vmsp, MANY_UTTERANCES),
     )
 }
-"""More languages are more heads, too, and smaller parts of a batch: joint training tells how much of
-the growth that is."""
+"""More languages are more heads, too, and smaller parts of a batch: joint training tells how much
+of the growth that is."""
 OBJECTIVES = {
     "1 objective": Variant(vmsp, {"asr/xa": "xa"}),
     "10 objectives": Variant(vmsp, both_tasks(5)),

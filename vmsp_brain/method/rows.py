@@ -88,7 +88,7 @@ class GradientRows:
         self._crossed.pop(layer, None)
         added = torch.cat(flat, out=torch.empty_like(row) if place in written else row)
         if counts is not None:
-            where_it_counts(counts, [added])
+            where_it_counts(counts, [added])  # in place
         if place in written:
             row.add_(added, alpha=scale)
         elif scale != 1.0:

@@ -53,8 +53,8 @@ def main() -> None:
     parser.add_argument("run")
     run = parser.parse_args().run
     torch.set_num_threads(1)
-    utterances = ModelTest(run, Path("nowhere"), split="dev")._utterances()
     model = load_model(run)
+    utterances = ModelTest(run, Path("nowhere"), split="dev").utterances(model.asr_text)
     decode(model, utterances, batch_size=32)  # not timed: first uses
     print("| | SpeechBrain's, CPU s | here, CPU s | ratio | equal texts |\n|---|---|---|---|---|")
     for weights in ("trained", "untrained"):

@@ -94,7 +94,7 @@ class ModelTest:
         check_comet(self.comet_model)
         written = self._output()
         model = load_model(self.model, self.average, self._overrides(), self.device)
-        utterances = self._utterances(model.asr_text)
+        utterances = self.utterances(model.asr_text)
         if self.ctc_weight is not None:
             _check_ctc(model)
         print(threads.set_number(model.mods), file=sys.stderr)  # beside the progress bar
@@ -127,8 +127,14 @@ class ModelTest:
             "on its test set, decoded as its configuration says."
         )
 
-    def _utterances(self, asr_text: str) -> dict[str, dict[str, dict]]:
-        """By language, then by ID."""
+    def utterances(self, asr_text: str) -> dict[str, dict[str, dict]]:
+        """What is tested, by language, then by ID.
+
+        Arguments
+        ---------
+        asr_text : str
+            What recognition writes, see `vmsp_brain.data.manifests.read_manifest`.
+        """
         data_folder = self.data_folder
         if self.manifest:
             paths = list(self.manifest)

@@ -134,6 +134,11 @@ class ModelTest:
         ---------
         asr_text : str
             What recognition writes, see `vmsp_brain.data.manifests.read_manifest`.
+
+        Raises
+        ------
+        ValueError
+            If there is no manifest and no run, or a manifest's clips are not where it says.
         """
         data_folder = self.data_folder
         if self.manifest:
